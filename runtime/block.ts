@@ -1,0 +1,189 @@
+// block(): the one operation under every blocking call.
+import { canSuspend, Coroutine, current, State, suspend, wake } from "./coroutine";
+import { cannotSuspend, notInFiber } from "./errors";
+import { schedule } from "./hub";
+
+const enum Outcome {
+  Pending,
+  Fulfilled,
+  Rejected,
+  /** The coroutine no longer waits: what comes now is late. */
+  Abandoned,
+}
+
+/** One suspension of one coroutine, from the start of an operation to its outcome. */
+export class Waiter<T = unknown> {
+  /** @internal */ readonly coroutine: Coroutine;
+  /** @internal */ outcome: Outcome = Outcome.Pending;
+  /** @internal The value, or the error. */
+  result: unknown = undefined;
+  /** Stops the operation. Called, once, if the fiber is interrupted before there is an outcome. */
+  cancel: (() => void) | null = null;
+  /** Disposes of a value that came too late for anybody to receive it: a descriptor to close, a permit to return. */
+  discard: ((value: T) => void) | null = null;
+
+  /** @internal */
+  constructor(coroutine: Coroutine) {
+    this.coroutine = coroutine;
+  }
+
+  /** The operation has succeeded. Called on the hub's stack, its fiber continues before this returns. */
+  resolve(value: T): void {
+    if (this.#settle(Outcome.Fulfilled, value)) this.#wake();
+    else if (this.outcome === Outcome.Abandoned) this.discard?.(value);
+  }
+
+  /** The operation has failed. */
+  reject(error: unknown): void {
+    if (this.#settle(Outcome.Rejected, error)) this.#wake();
+  }
+
+  /**
+   * As `resolve`, but the fiber continues when the hub comes to it, never before this returns: for those who wake
+   * many, or have more to do. False, and nothing is changed, if the fiber no longer waits.
+   */
+  resolveLater(value: T): boolean {
+    if (!this.#settle(Outcome.Fulfilled, value)) return false;
+    if (this.coroutine.state === State.Suspended) this.coroutine.makeReady();
+    return true;
+  }
+
+  /** Lets every other ready fiber run, then this one. */
+  turn(): void {
+    schedule({ run: () => this.resolve(undefined as T) });
+  }
+
+  /** Node's style of callback, for this waiter. */
+  get callback(): (error?: unknown, value?: T) => void {
+    return (error, value) => {
+      if (error != null) this.reject(error);
+      else this.resolve(value as T);
+    };
+  }
+
+  /** @internal The fiber was interrupted: whatever the outcome is or will be, nobody takes it. */
+  abandon(): void {
+    const { outcome, result } = this;
+    this.outcome = Outcome.Abandoned;
+    this.result = undefined;
+    if (outcome === Outcome.Pending) this.cancel?.();
+    else if (outcome === Outcome.Fulfilled) this.discard?.(result as T);
+  }
+
+  #settle(outcome: Outcome, result: unknown): boolean {
+    if (this.outcome !== Outcome.Pending) return false;
+    this.outcome = outcome;
+    this.result = result;
+    return true;
+  }
+
+  #wake(): void {
+    if (this.coroutine.state === State.Suspended) wake(this.coroutine);
+  }
+}
+
+/**
+ * Starts an operation and suspends the running fiber until it has an outcome, which is returned or thrown.
+ *
+ * `start` begins the operation and arranges that `waiter.resolve`, `waiter.reject` or `waiter.callback` is called.
+ * If that happens before `start` returns, nothing is switched at all. What `start` throws is thrown, and the
+ * operation counts as never begun. `waiter.cancel` (or the function that `start` returns) stops the operation when the
+ * fiber is killed, timed out or thrown into; `waiter.discard` gets a value that nobody will receive.
+ *
+ * @throws ERR_NOT_IN_FIBER on the hub's stack, ERR_CANNOT_SUSPEND where leaving the stack is not safe; in both cases
+ * `start` was not called.
+ */
+export function block<T>(start: (waiter: Waiter<T>) => (() => void) | void): T {
+  // No local of this frame may hold the coroutine, see coroutine.ts.
+  enter(start as (waiter: Waiter) => (() => void) | void);
+  while (pending()) suspend();
+  return leave(block) as T;
+}
+
+function enter(start: (waiter: Waiter) => (() => void) | void): void {
+  if (!canSuspend()) throw refusal();
+  const coroutine = current as Coroutine;
+  if (coroutine.interrupts !== null) throw takeInterrupt(coroutine);
+  const waiter = new Waiter(coroutine);
+  coroutine.waiter = waiter;
+  try {
+    const cancel = start(waiter);
+    if (cancel) waiter.cancel = cancel;
+  } catch (error) {
+    coroutine.waiter = null;
+    waiter.outcome = Outcome.Abandoned;
+    throw error;
+  }
+}
+
+function pending(): boolean {
+  const coroutine = current as Coroutine;
+  if (coroutine.interrupts !== null || (coroutine.waiter as Waiter).outcome !== Outcome.Pending) return false;
+  coroutine.state = State.Suspended;
+  return true;
+}
+
+function leave(entry: (...args: never[]) => unknown): unknown {
+  const coroutine = current as Coroutine;
+  const waiter = coroutine.waiter as Waiter;
+  coroutine.waiter = null;
+  if (coroutine.interrupts !== null) {
+    const error = takeInterrupt(coroutine);
+    (waiter as Waiter | null)?.abandon(); // there is none after `takeOver`
+    throw withFiberStack(error, entry);
+  }
+  if (waiter.outcome === Outcome.Rejected) throw withFiberStack(waiter.result, entry);
+  return waiter.result;
+}
+
+function takeInterrupt(coroutine: Coroutine): unknown {
+  const interrupts = coroutine.interrupts as unknown[];
+  const error = interrupts.shift();
+  if (interrupts.length === 0) coroutine.interrupts = null;
+  return error;
+}
+
+/** The error that tells why the running code cannot block. */
+export function refusal(): Error {
+  if (current === null) return notInFiber();
+  if (current.pinned > 0) return cannotSuspend(current.pinnedBy);
+  return cannotSuspend("native code has entered an async scope on this stack, and must leave it here");
+}
+
+/**
+ * Makes an error's stack trace show where in the fiber it appeared. Operations fail on the hub's stack, so that their
+ * errors come with the hub's frames, or with none. Source maps apply as to any other trace.
+ */
+export function withFiberStack(error: unknown, hide: (...args: never[]) => unknown): unknown {
+  if (!(error instanceof Error)) return error;
+  try {
+    const { stack } = error;
+    if (typeof stack !== "string") return error;
+    if (!stack.includes("\n    at ")) {
+      Error.captureStackTrace(error, hide);
+      return error;
+    }
+    const here: { stack?: string } = {};
+    Error.captureStackTrace(here, hide);
+    const frames = (here.stack ?? "").split("\n").slice(1).join("\n");
+    if (frames && !stack.endsWith(frames)) error.stack = `${stack}\n${frames}`;
+  } catch {
+    // A frozen error, or a getter that throws: it keeps the trace it has.
+  }
+  return error;
+}
+
+/** Runs `fn` so that nothing under it can suspend the running fiber; blocking calls do there what plain Node does. */
+export function pinned<T>(why: string, fn: () => T): T {
+  const coroutine = current;
+  if (coroutine === null) return fn();
+  const before = coroutine.pinnedBy;
+  coroutine.pinned++;
+  coroutine.pinnedBy = why;
+  try {
+    return fn();
+  } finally {
+    coroutine.pinned--;
+    coroutine.pinnedBy = before;
+  }
+}

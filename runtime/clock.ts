@@ -1,0 +1,32 @@
+// Time, in milliseconds.
+
+// As they were before anybody patched them: the runtime's own timers never start fibers.
+const { setTimeout, clearTimeout } = require("node:timers") as typeof import("node:timers");
+
+const LONGEST = 2 ** 31 - 1; // that a Node timer can wait
+
+/** A timer that can be longer than Node's, and need not end. */
+export interface Expiry {
+  cancel(): void;
+}
+
+class LongTimer implements Expiry {
+  #timer: NodeJS.Timeout;
+  constructor(ms: number, callback: () => void) {
+    const again = (left: number): NodeJS.Timeout =>
+      left <= LONGEST
+        ? setTimeout(callback, left)
+        : setTimeout(() => {
+            this.#timer = again(left - LONGEST);
+          }, LONGEST);
+    this.#timer = again(ms);
+  }
+  cancel(): void {
+    clearTimeout(this.#timer);
+  }
+}
+
+/** Calls `callback` on the hub's stack after `ms`; null, and never, for Infinity. */
+export function expire(ms: number, callback: () => void): Expiry | null {
+  return ms === Number.POSITIVE_INFINITY ? null : new LongTimer(ms, callback);
+}

@@ -1,0 +1,312 @@
+// A coroutine: a body of code with a stack to run on while it lasts, in an async context of its own.
+//
+// Frames that stay on a coroutine's stack while it is suspended (main, execute, call, and block in block.ts) never
+// hold the Coroutine object itself: they reach it through `current`, in callees that have returned by then. V8 takes
+// everything on a suspended stack for alive; so, as nothing on the stack leads to the object, it is garbage as
+// soon as nobody is left who could resume it, and can be unwound (`abandoned`).
+import { AsyncResource, executionAsyncId } from "node:async_hooks";
+import { FiberExit, fiberLimit, noFibers } from "./errors";
+import { drain, type Runnable, raise, schedule } from "./hub";
+import { openSwitch, type Stacks } from "./switch";
+
+// The original, since guards/async-scope.ts replaces it for everybody else.
+const runInAsyncScope = AsyncResource.prototype.runInAsyncScope;
+
+const opened = openSwitch(main);
+/** How stacks are switched in this thread, and why that way. */
+export const switchName = opened.name;
+export const switchReason = opened.reason;
+const stacks = opened.stacks as Stacks;
+
+/** Bytes of stack for JavaScript, as much as Node gives its main thread (`node --v8-options`, --stack-size). */
+export const DEFAULT_STACK_SIZE = 984 * 1024;
+export const MIN_STACK_SIZE = 64 * 1024;
+/** Ended coroutines whose stacks stay warm: in V8, at the top of `main`, for the next one to run on. */
+const WARM_LIMIT = 256;
+
+export const enum State {
+  New,
+  Ready,
+  Running,
+  Suspended,
+  Dead,
+}
+
+/** A native stack on loan. The finalizer of this small object tells when nobody can resume its coroutine any more. */
+interface Lease {
+  readonly stack: number;
+  readonly stackSize: number;
+}
+
+/** What one coroutine is to run; not reachable from it once it runs. */
+interface Task {
+  fn: (...args: never[]) => unknown;
+  self: unknown;
+  args: unknown[];
+}
+
+/** The coroutine that runs now; null on the hub's stack. */
+export let current: Coroutine | null = null;
+
+/** The same, or whoever it runs for. */
+export function currentRoot(): Coroutine | null {
+  let coroutine = current;
+  while (coroutine !== null && coroutine.host !== null) coroutine = coroutine.host;
+  return coroutine;
+}
+
+const warm = new Map<number, Lease[]>();
+const resources: (AsyncResource | undefined)[] = []; // by stack: the async context of what runs there
+const starved: Coroutine[] = []; // could not be given a stack; start when one is free
+let leased = 0;
+let shortage: Error | null = null; // why the last lease failed, until a stack is free again
+
+const leases = new FinalizationRegistry<Lease>(({ stack, stackSize }) => abandoned(stack, stackSize));
+
+function newLease(stack: number, stackSize: number): Lease {
+  const lease = { stack, stackSize };
+  leases.register(lease, { stack, stackSize }, lease);
+  return lease;
+}
+
+function takeLease(stackSize: number): Lease {
+  const lease = warm.get(stackSize)?.pop();
+  if (lease) {
+    leased++;
+    return lease;
+  }
+  let stack: number;
+  try {
+    stack = stacks.acquire(stackSize);
+  } catch (error) {
+    throw fiberLimit((error as Error).message);
+  }
+  leased++;
+  return newLease(stack, stackSize);
+}
+
+/** True if the stack stays warm for another coroutine, false if it is to go cold. Runs on that stack. */
+function returnLease(lease: Lease): boolean {
+  leased--;
+  shortage = null;
+  const next = starved.shift();
+  if (next) schedule(next);
+  let list = warm.get(lease.stackSize);
+  if (!list) warm.set(lease.stackSize, (list = []));
+  if (list.length >= WARM_LIMIT) {
+    leases.unregister(lease);
+    return false;
+  }
+  list.push(lease);
+  return true;
+}
+
+/** Stacks on loan, and the coroutines that wait for one. */
+export function stackCounts(): { leased: number; created: number; starved: number } {
+  return { leased, created: stacks ? stacks.counts()[0] : 0, starved: starved.length };
+}
+
+export abstract class Coroutine implements Runnable {
+  /** @internal */ state: State = State.New;
+  /** @internal The async context: entered on the resumer's stack around every resume. */
+  readonly resource: AsyncResource;
+  /** @internal */ readonly asyncId: number;
+  /** @internal */ readonly stackSize: number;
+  /** @internal What it is suspended on: a Waiter, of which only block.ts knows. */
+  waiter: unknown = null;
+  /** @internal Errors that were thrown into it and are yet to appear in it. */
+  interrupts: unknown[] | null = null;
+  /** @internal More than 0: in a frame that must not be left half-way, for the reason in `pinnedBy`. */
+  pinned = 0;
+  /** @internal */ pinnedBy = "";
+  /** @internal The coroutine on whose behalf this one runs, as a part of it (guards/async-scope.ts), and the reverse. */
+  host: Coroutine | null = null;
+  /** @internal */ child: Coroutine | null = null;
+  #task: Task | null;
+  #lease: Lease | null = null;
+
+  constructor(fn: Task["fn"], self: unknown, args: unknown[], stackSize: number, resource: AsyncResource) {
+    this.#task = { fn, self, args };
+    this.stackSize = stackSize;
+    this.resource = resource;
+    this.asyncId = resource.asyncId();
+  }
+
+  /** @internal Called on the coroutine's stack as the last thing, or on any other if it never had one. */
+  protected abstract settle(failed: boolean, outcome: unknown): void;
+
+  /** @internal For the hub: continue, or start, this coroutine. */
+  run(): void {
+    if (this.state === State.Dead) return;
+    if (this.#lease === null && !this.#start()) return;
+    this.resume();
+  }
+
+  /** @internal Switches to the coroutine's stack, until it suspends or ends. */
+  resume(): void {
+    const resumer = current;
+    current = this;
+    this.state = State.Running;
+    runInAsyncScope.call(this.resource, stacks.resume, undefined, (this.#lease as Lease).stack);
+    current = resumer;
+  }
+
+  #start(): boolean {
+    if (this.interrupts !== null) {
+      this.#task = null;
+      this.#end(true, this.interrupts[0]);
+      return false;
+    }
+    try {
+      this.#lease = takeLease(this.stackSize);
+    } catch (error) {
+      if (leased === 0) this.#end(true, error);
+      else {
+        // Others have stacks and will end: this one was accepted, and waits. Further ones are refused (`admit`).
+        shortage = error as Error;
+        starved.push(this);
+      }
+      return false;
+    }
+    resources[this.#lease.stack] = this.resource;
+    return true;
+  }
+
+  /** @internal */
+  takeTask(): Task {
+    const task = this.#task as Task;
+    this.#task = null;
+    return task;
+  }
+
+  #end(failed: boolean, outcome: unknown): void {
+    this.state = State.Dead;
+    this.interrupts = null;
+    this.settle(failed, outcome);
+  }
+
+  /** @internal The end of its body. Returns whether its stack stays warm. */
+  retire(failed: boolean, outcome: unknown): boolean {
+    const lease = this.#lease as Lease;
+    this.#lease = null;
+    resources[lease.stack] = undefined;
+    this.#end(failed, outcome);
+    return returnLease(lease);
+  }
+
+  /** @internal A coroutine whose object was garbage: this one takes over its stack, suspended as it is. */
+  takeOver(stack: number): void {
+    this.#task = null;
+    this.#lease = newLease(stack, this.stackSize);
+    this.state = State.Suspended;
+  }
+
+  /** @internal Makes `error` appear at the place where the coroutine is suspended, or as the outcome if not begun. */
+  interrupt(error: unknown): void {
+    if (this.state === State.Dead) return;
+    if (this.child !== null) {
+      this.child.interrupt(error);
+      return;
+    }
+    if (this === current) throw error;
+    if (this.interrupts === null) this.interrupts = [error];
+    else this.interrupts.push(error);
+    if (this.#lease === null && this.state === State.Ready) {
+      const place = starved.indexOf(this);
+      if (place >= 0) schedule(starved.splice(place, 1)[0] as Coroutine);
+    }
+    // A coroutine that is further up the chain of resumers finds it when it next blocks.
+    if (this.state === State.Suspended || this.state === State.New) this.makeReady();
+  }
+
+  /** @internal Puts a suspended or new coroutine into the ready queue; once. */
+  makeReady(): void {
+    this.state = State.Ready;
+    schedule(this);
+  }
+}
+
+/** Throws if no coroutine can be created now. */
+export function admit(): void {
+  if (opened.stacks === null) throw noFibers(switchReason);
+  if (shortage !== null) throw shortage;
+}
+
+/** Continues a suspended coroutine: at once when on the hub's stack, else when the hub has control again. */
+export function wake(coroutine: Coroutine): void {
+  if (current !== null) {
+    coroutine.makeReady();
+    return;
+  }
+  coroutine.resume();
+  drain();
+}
+
+/** Runs a new coroutine at once, on top of the running stack, until it first suspends. */
+export function begin(coroutine: Coroutine): void {
+  coroutine.run();
+  if (current === null) drain();
+}
+
+/** Whether the running code may leave its stack. */
+export function canSuspend(): boolean {
+  return current !== null && current.pinned === 0 && executionAsyncId() === current.asyncId;
+}
+
+/** Leaves the running stack until somebody resumes it. Callers make sure that somebody can. */
+export function suspend(): void {
+  stacks.suspend();
+}
+
+/** The outcome of a promise that is settled already: state as in `Stacks.inspect`, the outcome in `outcome[0]`. */
+export function inspectPromise(promise: Promise<unknown>, outcome: unknown[]): 0 | 1 | 2 {
+  return stacks.inspect(promise, outcome);
+}
+
+// What every stack runs: one coroutine after another, in between at rest.
+function main(): void {
+  while (execute()) stacks.rest();
+}
+
+function execute(): boolean {
+  let outcome: unknown;
+  try {
+    outcome = call();
+  } catch (error) {
+    return retireCurrent(true, error);
+  }
+  return retireCurrent(false, outcome);
+}
+
+function call(): unknown {
+  const task = takeCurrentTask();
+  return Reflect.apply(task.fn, task.self, task.args);
+}
+
+function takeCurrentTask(): Task {
+  return (current as Coroutine).takeTask();
+}
+
+function retireCurrent(failed: boolean, outcome: unknown): boolean {
+  return (current as Coroutine).retire(failed, outcome);
+}
+
+/** Makes a coroutine object for a stack whose own is garbage; set by fiber.ts, which knows what to make. */
+type Reviver = (resource: AsyncResource, stackSize: number) => Coroutine;
+let revive: Reviver | null = null;
+export function onAbandoned(reviver: Reviver): void {
+  revive = reviver;
+}
+
+// Nobody can resume what runs on this stack any more: unwind it, so that its `finally` blocks run.
+function abandoned(stack: number, stackSize: number): void {
+  const resource = resources[stack];
+  if (resource === undefined || revive === null) return; // it was at rest, or is gone
+  try {
+    const coroutine = revive(resource, stackSize);
+    coroutine.takeOver(stack);
+    coroutine.interrupt(new FiberExit("the fiber was abandoned: nothing could resume it any more"));
+  } catch (error) {
+    raise(error);
+  }
+}

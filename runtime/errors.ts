@@ -1,0 +1,77 @@
+// Every error of the runtime's own: a class that says what kind, a code that programs can compare.
+
+/** What `FiberExit` and friends carry beside the message. */
+export interface CodedError extends Error {
+  readonly code: string;
+}
+
+function coded(error: Error, code: string): CodedError {
+  Object.defineProperty(error, "code", { value: code, enumerable: true, configurable: true, writable: true });
+  return error as CodedError;
+}
+
+/**
+ * Thrown into a fiber that is killed. It ends the fiber without being a failure: the fiber's value is the
+ * `FiberExit` itself. Code that catches everything should rethrow it. (gevent: `GreenletExit`)
+ */
+export class FiberExit extends Error {
+  readonly code = "ERR_FIBER_EXIT";
+  override name = "FiberExit";
+  constructor(message = "the fiber was killed") {
+    super(message);
+  }
+}
+
+/** A blocking call was made on the hub's own stack, where nothing can suspend. */
+export function notInFiber(): CodedError {
+  return coded(
+    new Error(
+      "This call blocks, and there is no fiber here that it could suspend. " +
+        "Call it in a fiber: spawn(() => ...), or start the program in one with `runtime run`; " +
+        "or, in async code, use await on the asynchronous form instead.",
+    ),
+    "ERR_NOT_IN_FIBER",
+  );
+}
+
+/** A blocking call was made in a fiber, but under a frame that must not be left half-way. */
+export function cannotSuspend(why: string): CodedError {
+  return coded(new Error(`This call blocks, and the fiber cannot suspend here: ${why}`), "ERR_CANNOT_SUSPEND");
+}
+
+export function noFibers(reason: string): CodedError {
+  return coded(new Error(`There are no fibers in this process: ${reason}`), "ERR_NO_FIBERS");
+}
+
+export function fiberLimit(reason: string): CodedError {
+  return coded(new Error(`No room for another fiber: ${reason}`), "ERR_FIBER_LIMIT");
+}
+
+function received(value: unknown): string {
+  if (value == null || typeof value === "boolean" || typeof value === "number") return `Received ${String(value)}`;
+  if (typeof value === "function") return `Received function ${value.name}`;
+  if (typeof value === "object") return `Received an instance of ${value.constructor?.name ?? "Object"}`;
+  return `Received type ${typeof value} (${String(value)})`;
+}
+
+export function invalidArgument(name: string, expected: string, value: unknown): CodedError {
+  return coded(new TypeError(`The "${name}" argument must be ${expected}. ${received(value)}`), "ERR_INVALID_ARG_TYPE");
+}
+
+export function outOfRange(name: string, range: string, value: unknown): CodedError {
+  return coded(
+    new RangeError(`The value of "${name}" is out of range. It must be ${range}. Received ${String(value)}`),
+    "ERR_OUT_OF_RANGE",
+  );
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: any function will do, as in Node's own checks
+export function checkFunction(value: unknown, name: string): asserts value is (...args: any[]) => any {
+  if (typeof value !== "function") throw invalidArgument(name, "of type function", value);
+}
+
+/** A duration in milliseconds: a number, not negative; Infinity for "without end". */
+export function checkDuration(value: unknown, name: string): asserts value is number {
+  if (typeof value !== "number") throw invalidArgument(name, "of type number", value);
+  if (!(value >= 0)) throw outOfRange(name, ">= 0 (milliseconds)", value);
+}

@@ -1,0 +1,327 @@
+// Fibers: coroutines that the program sees, joins and kills.
+import { AsyncResource } from "node:async_hooks";
+import { block } from "./block";
+import { expire } from "./clock";
+import {
+  admit,
+  begin,
+  canSuspend,
+  Coroutine,
+  current,
+  currentRoot,
+  DEFAULT_STACK_SIZE,
+  MIN_STACK_SIZE,
+  onAbandoned,
+  State,
+  switchName,
+} from "./coroutine";
+import { checkDuration, checkFunction, FiberExit, invalidArgument, outOfRange } from "./errors";
+import { raise, schedule } from "./hub";
+import { Timeout } from "./sync/timeout";
+
+export interface FiberOptions {
+  /** For people: in reports and errors. Default: the function's name. */
+  name?: string;
+  /** Bytes of stack for JavaScript. Only touched pages cost memory. Default: `configure({ stackSize })`. */
+  stackSize?: number;
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: a fiber runs any function
+type Body<T, A extends any[]> = (...args: A) => T;
+type Link<T> = (fiber: Fiber<T>) => void;
+
+let lastId = 0;
+let defaultStackSize = DEFAULT_STACK_SIZE;
+
+function checkStackSize(value: unknown, name: string): number {
+  if (typeof value !== "number") throw invalidArgument(name, "of type number", value);
+  if (!Number.isSafeInteger(value) || value < MIN_STACK_SIZE || value > 2 ** 30) {
+    throw outOfRange(name, `a whole number of bytes from ${MIN_STACK_SIZE} to ${2 ** 30}`, value);
+  }
+  return Math.ceil(value / 65536) * 65536;
+}
+
+if (process.env.RUNTIME_STACK_SIZE) {
+  defaultStackSize = checkStackSize(Number(process.env.RUNTIME_STACK_SIZE), "RUNTIME_STACK_SIZE");
+}
+
+/**
+ * Settings of the process.
+ * @param options.stackSize bytes of stack for the JavaScript of each fiber that is created from now on;
+ *   also RUNTIME_STACK_SIZE in the environment. Default 1,007,616, as Node's main thread has.
+ */
+export function configure(options: { stackSize?: number }): void {
+  if (typeof options !== "object" || options === null) throw invalidArgument("options", "of type object", options);
+  if (options.stackSize !== undefined) defaultStackSize = checkStackSize(options.stackSize, "options.stackSize");
+}
+
+/**
+ * A green thread: one stack in the program's one heap. (gevent: `Greenlet`)
+ *
+ * A fiber is a thenable: async code can `await` it. A failure that nobody looks at (by join, get, link or then)
+ * behaves as an unhandled rejection.
+ */
+export class Fiber<T = unknown> extends Coroutine implements PromiseLike<T> {
+  /** A number that no other fiber of this thread has. */
+  readonly id = ++lastId;
+  /** For people: in reports and errors. */
+  name: string;
+  #links: Link<T>[] | null = null;
+  #outcome: unknown = undefined;
+  #failed = false;
+  #promise: Promise<T> | null = null;
+
+  /** The fiber that runs now; null on the hub's stack. */
+  static get current(): Fiber | null {
+    return currentRoot() as Fiber | null;
+  }
+
+  /**
+   * A fiber that will call `fn` once it is started.
+   * @param fn what it runs; its return value is the fiber's
+   * @throws ERR_NO_FIBERS where the addon could not be loaded, ERR_FIBER_LIMIT when the system has no more room
+   */
+  constructor(fn: Body<T, []>, options?: FiberOptions);
+  /** @internal Within: a context that exists; and no refusal, the fiber rather waits for a stack. */
+  constructor(fn: Body<T, []>, options: FiberOptions, resource: AsyncResource);
+  constructor(fn: Body<T, []>, options: FiberOptions = {}, resource?: AsyncResource) {
+    checkFunction(fn, "fn");
+    if (typeof options !== "object" || options === null) throw invalidArgument("options", "of type object", options);
+    const { name = fn.name, stackSize } = options;
+    if (typeof name !== "string") throw invalidArgument("options.name", "of type string", name);
+    const size = stackSize === undefined ? defaultStackSize : checkStackSize(stackSize, "options.stackSize");
+    if (resource === undefined) admit();
+    super(fn, undefined, [], size, resource ?? new AsyncResource("FIBER"));
+    this.name = name;
+  }
+
+  /** Whether it was started: it runs at the hub's next turn, runs, or has ended. */
+  get started(): boolean {
+    return this.state !== State.New;
+  }
+
+  /** Whether it has ended, in whatever way. */
+  get dead(): boolean {
+    return this.state === State.Dead;
+  }
+
+  /** The same as `dead`: there is an outcome. (gevent: `ready()`) */
+  get ready(): boolean {
+    return this.dead;
+  }
+
+  /** Whether it has ended without a failure: it returned, or was killed. */
+  get successful(): boolean {
+    return this.dead && !this.#failed;
+  }
+
+  /** What it returned, or the `FiberExit` that ended it; undefined before and after a failure. */
+  get value(): T | undefined {
+    return this.successful ? (this.#outcome as T) : undefined;
+  }
+
+  /** What it failed with; undefined if it has not. */
+  get exception(): unknown {
+    return this.#failed ? this.#outcome : undefined;
+  }
+
+  /** Lets it run at the hub's next turn. Does nothing if it was started before. */
+  start(): this {
+    if (this.state === State.New) this.makeReady();
+    return this;
+  }
+
+  /**
+   * Waits until it has ended, in whatever way.
+   * @param ms the longest to wait; default: without end
+   * @returns whether it has ended
+   */
+  join(ms = Number.POSITIVE_INFINITY): boolean {
+    checkDuration(ms, "ms");
+    this.#observe();
+    if (!this.dead) this.#wait(ms);
+    return this.dead;
+  }
+
+  /**
+   * Waits for its outcome: returns its value, or throws what it failed with.
+   * @param ms the longest to wait; default: without end
+   * @throws Timeout when it has not ended by then
+   */
+  get(ms = Number.POSITIVE_INFINITY): T {
+    if (!this.join(ms)) throw new Timeout(ms);
+    if (this.#failed) throw this.#outcome;
+    return this.#outcome as T;
+  }
+
+  /**
+   * Throws a `FiberExit`, or `error`, into it where it is suspended, so that its `finally` blocks run. If it was not
+   * started it never will be. If it has ended, nothing happens. Killing the running fiber throws right here.
+   * @param options.block whether to wait until it has ended; default: yes in a fiber, no on the hub's stack
+   * @param options.timeout the longest to wait, in milliseconds
+   */
+  kill(error: unknown = new FiberExit(), options: { block?: boolean; timeout?: number } = {}): void {
+    const { block = canSuspend(), timeout = Number.POSITIVE_INFINITY } = options;
+    checkDuration(timeout, "options.timeout");
+    if (this.dead) return;
+    this.throw(error);
+    if (block) this.#wait(timeout);
+  }
+
+  /**
+   * Throws `error` into it where it is suspended, and does not wait.
+   * Several such errors appear one after another.
+   */
+  throw(error: unknown): void {
+    this.interrupt(error);
+  }
+
+  /**
+   * Calls `callback(fiber)` on the hub's stack once it has ended; soon, if it already has.
+   * Links are called in the order in which they were made.
+   */
+  link(callback: Link<T>): void {
+    checkFunction(callback, "callback");
+    this.#observe();
+    if (this.dead) schedule({ run: () => callback(this) });
+    else if (this.#links === null) this.#links = [callback];
+    else this.#links.push(callback);
+  }
+
+  /** Takes a link back. Does nothing if there is none. */
+  unlink(callback: Link<T>): void {
+    checkFunction(callback, "callback");
+    const place = this.#links?.indexOf(callback) ?? -1;
+    if (place >= 0) this.#links?.splice(place, 1);
+  }
+
+  // biome-ignore lint/suspicious/noThenProperty: a fiber is a thenable by design, so that async code can await it
+  then<R = T, E = never>(
+    onFulfilled?: ((value: T) => R | PromiseLike<R>) | null,
+    onRejected?: ((error: unknown) => E | PromiseLike<E>) | null,
+  ): Promise<R | E> {
+    if (this.#promise === null) {
+      this.#promise = new Promise((resolve, reject) => {
+        this.link(() => (this.#failed ? reject(this.#outcome) : resolve(this.#outcome as T)));
+      });
+    }
+    return this.#promise.then(onFulfilled, onRejected);
+  }
+
+  /** @internal */
+  protected override settle(failed: boolean, outcome: unknown): void {
+    this.#failed = failed && !(outcome instanceof FiberExit);
+    this.#outcome = outcome;
+    const links = this.#links;
+    this.#links = null;
+    if (links !== null) {
+      for (const link of links) schedule({ run: () => link(this) });
+    } else if (this.#failed && this.#promise === null) this.unobserved(outcome);
+  }
+
+  /** @internal A failure, and so far nobody who wants to know. */
+  protected unobserved(error: unknown): void {
+    this.#promise = Promise.reject(error); // and Node does the rest
+  }
+
+  #observe(): void {
+    if (this.#failed) this.#promise?.catch(() => {});
+  }
+
+  #wait(ms: number): void {
+    if (currentRoot() === (this as unknown)) throw invalidArgument("fiber", "another one than the one that waits", this);
+    block<void>((waiter) => {
+      const stop = () => {
+        timer?.cancel();
+        this.unlink(done);
+      };
+      const done = () => {
+        stop();
+        waiter.resolveLater();
+      };
+      const timer = expire(ms, done);
+      this.link(done);
+      return stop;
+    });
+  }
+}
+
+// A fiber that runs an event listener, or a handler: its failure is as if the listener itself had thrown.
+class ListenerFiber extends Fiber {
+  /** Whether the emitter has gone on already: then only the process can be told. */
+  away = false;
+
+  constructor(fn: () => unknown, name: string) {
+    super(fn, { name }, new AsyncResource("FIBER"));
+  }
+
+  protected override unobserved(error: unknown): void {
+    if (this.away) raise(error);
+  }
+}
+
+/**
+ * @internal Calls a listener in a fiber that starts at once, on top of the running stack. Returns or throws as the
+ * listener does, unless it suspends first; then it returns undefined, and an error goes uncaught. In a fiber already,
+ * and where there are none, it is a plain call.
+ */
+export function runListener(listener: (...args: never[]) => unknown, self: unknown, args: unknown[]): unknown {
+  if (current !== null || switchName === "none") return Reflect.apply(listener, self, args);
+  const fiber = new ListenerFiber(() => Reflect.apply(listener, self, args), listener.name);
+  begin(fiber);
+  if (!fiber.dead) {
+    fiber.away = true;
+    return undefined;
+  }
+  if (!fiber.successful) throw fiber.exception;
+  return fiber.value;
+}
+
+onAbandoned((resource, stackSize) => new Fiber(() => {}, { name: "abandoned", stackSize }, resource));
+
+/**
+ * Starts a fiber that calls `fn(...args)` at the hub's next turn.
+ * @throws ERR_NO_FIBERS where the addon could not be loaded, ERR_FIBER_LIMIT when the system has no more room
+ * @example const page = spawn(fetchPage, url); ... page.get();
+ */
+// biome-ignore lint/suspicious/noExplicitAny: a fiber runs any function
+export function spawn<T, A extends any[]>(fn: Body<T, A>, ...args: A): Fiber<T> {
+  checkFunction(fn, "fn");
+  const body = args.length === 0 ? (fn as unknown as Body<T, []>) : () => fn(...args);
+  return new Fiber(body, { name: fn.name }).start();
+}
+
+/**
+ * The same, after `ms` milliseconds. Killed before that, it never runs.
+ */
+// biome-ignore lint/suspicious/noExplicitAny: a fiber runs any function
+export function spawnLater<T, A extends any[]>(ms: number, fn: Body<T, A>, ...args: A): Fiber<T> {
+  checkDuration(ms, "ms");
+  checkFunction(fn, "fn");
+  const fiber = new Fiber(() => fn(...args), { name: fn.name });
+  const timer = expire(ms, () => fiber.start());
+  fiber.link(() => timer?.cancel());
+  return fiber;
+}
+
+/**
+ * A function that calls `handler`, with the same arguments and `this`, in a fiber of its own each time: for servers
+ * and frameworks that the patch does not reach. The fiber starts at once (at the hub's next turn, when called in a
+ * fiber). The call returns what the handler returns, or throws what it throws, if it does so without suspending; else
+ * undefined, and an error is an uncaught one, as a listener's is. Where there are no fibers, the handler itself is
+ * called.
+ */
+// biome-ignore lint/suspicious/noExplicitAny: any handler
+export function wrap<F extends (this: any, ...args: any[]) => unknown>(handler: F): (...args: Parameters<F>) => unknown {
+  checkFunction(handler, "handler");
+  const wrapped = function (this: unknown, ...args: Parameters<F>) {
+    if (current === null) return runListener(handler, this, args);
+    const fiber = new ListenerFiber(() => handler.apply(this, args), handler.name);
+    fiber.away = true;
+    fiber.start();
+    return undefined;
+  };
+  Object.defineProperty(wrapped, "name", { value: handler.name, configurable: true });
+  Object.defineProperty(wrapped, "length", { value: handler.length, configurable: true });
+  return wrapped;
+}

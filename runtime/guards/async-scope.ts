@@ -1,0 +1,56 @@
+// AsyncResource#runInAsyncScope in a fiber.
+//
+// Node keeps one stack of async scopes for the thread. A scope that a fiber pushed would lie on it when the fiber
+// suspends, below whatever the hub and other fibers push: Node aborts the process ("async hook stack has become
+// corrupted"). So in a fiber such a call runs as a coroutine of its own, in that resource: its scope is entered around
+// its resumes, on the resumer's stack, and balances. To the program it is the same fiber.
+import { AsyncResource } from "node:async_hooks";
+import { block } from "../block";
+import { begin, canSuspend, Coroutine, current, State } from "../coroutine";
+
+class Scope extends Coroutine {
+  failed = false;
+  outcome: unknown;
+  whenSettled: (() => void) | null = null;
+
+  constructor(host: Coroutine, resource: AsyncResource, fn: (...args: never[]) => unknown, self: unknown, args: unknown[]) {
+    super(fn, self, args, host.stackSize, resource);
+    this.host = host;
+  }
+
+  protected override settle(failed: boolean, outcome: unknown): void {
+    this.failed = failed;
+    this.outcome = outcome;
+    (this.host as Coroutine).child = null;
+    this.whenSettled?.();
+  }
+}
+
+function runAsScope(resource: AsyncResource, fn: (...args: never[]) => unknown, self: unknown, args: unknown[]): unknown {
+  const host = current as Coroutine;
+  const scope = new Scope(host, resource, fn, self, args);
+  host.child = scope;
+  begin(scope);
+  if (scope.state !== State.Dead) {
+    block<void>((waiter) => {
+      scope.whenSettled = () => waiter.resolveLater();
+    });
+  }
+  if (scope.failed) throw scope.outcome;
+  return scope.outcome;
+}
+
+export function guardAsyncScopes(): void {
+  const original = AsyncResource.prototype.runInAsyncScope;
+  const { name } = original;
+  const guarded = {
+    [name](this: AsyncResource, fn: (...args: never[]) => unknown, self?: unknown, ...args: unknown[]): unknown {
+      if (current === null || typeof fn !== "function" || !canSuspend()) {
+        return Reflect.apply(original, this, [fn, self, ...args]);
+      }
+      return runAsScope(this, fn, self, args);
+    },
+  }[name] as typeof original;
+  Object.defineProperty(guarded, "length", { value: original.length, configurable: true });
+  AsyncResource.prototype.runInAsyncScope = guarded;
+}

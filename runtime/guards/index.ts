@@ -1,0 +1,21 @@
+// Remedies for the places where a stack must not be left half-way. Each file tells what would happen without it.
+import { guardAddons } from "./addons";
+import { guardAsyncScopes } from "./async-scope";
+import { guardExit } from "./exit";
+import { guardJson } from "./json";
+import { guardModules } from "./modules";
+import { guardVm } from "./vm";
+
+let installed = false;
+
+/** Installs all of them, once a thread. */
+export function installGuards(): void {
+  if (installed) return;
+  installed = true;
+  guardAsyncScopes();
+  guardModules();
+  guardAddons();
+  guardVm();
+  guardJson();
+  guardExit();
+}

@@ -1,0 +1,24 @@
+// require() in a fiber.
+//
+// The loader itself reads files with the functions that we patch, and a module is in the cache before it has run. If
+// loading could suspend, another fiber would be given the half-loaded module.
+import Module from "node:module";
+import { pinned } from "../block";
+import { current } from "../coroutine";
+import { replace } from "./replace";
+
+export function guardModules(): void {
+  const guard = (target: object, key: string) =>
+    replace(
+      target,
+      key,
+      (load) =>
+        function (this: unknown, ...args: unknown[]) {
+          if (current === null) return Reflect.apply(load, this, args);
+          return pinned("inside require()", () => Reflect.apply(load, this, args));
+        },
+    );
+  guard(Module, "_load");
+  guard(Module.prototype, "load");
+  guard(Module, "_resolveFilename");
+}

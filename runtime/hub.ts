@@ -1,0 +1,78 @@
+// The hub: the thread's ordinary event loop on its ordinary stack. It alone resumes fibers; this file is its ready
+// queue. What becomes ready while a fiber runs waits here until control is back on the hub's stack.
+
+/** Something that the hub runs when its turn comes. */
+export interface Runnable {
+  run(): void;
+}
+
+/** For how long, in milliseconds, the hub goes through the queue before it lets I/O run. */
+const SLICE = 8;
+/** The clock is read once in so many turns. */
+const TURNS_BETWEEN_LOOKS = 16;
+
+let queue: Runnable[] = [];
+let next = 0;
+let draining = false;
+let drainRequested = false;
+
+function drainRequestedNow(): void {
+  drainRequested = false;
+  drain();
+}
+
+function requestDrain(): void {
+  if (drainRequested) return;
+  drainRequested = true;
+  setImmediate(drainRequestedNow);
+}
+
+/** Puts `runnable` at the end of the ready queue. */
+export function schedule(runnable: Runnable): void {
+  queue.push(runnable);
+  if (!draining) requestDrain();
+}
+
+/** How many wait in the ready queue. */
+export function scheduled(): number {
+  return queue.length - next;
+}
+
+/** Runs what is ready, on the hub's stack, for at most a time slice; what is left comes after I/O had its turn. */
+export function drain(): void {
+  if (draining || next === queue.length) return;
+  draining = true;
+  const end = performance.now() + SLICE;
+  try {
+    for (let turn = 1; next < queue.length; turn++) {
+      const runnable = queue[next] as Runnable;
+      queue[next++] = idle;
+      runnable.run();
+      if (turn % TURNS_BETWEEN_LOOKS === 0 && performance.now() > end) break;
+    }
+  } finally {
+    draining = false;
+    if (next === queue.length) {
+      queue = [];
+      next = 0;
+    } else {
+      if (next > 1024 && next * 2 > queue.length) {
+        queue = queue.slice(next);
+        next = 0;
+      }
+      requestDrain();
+    }
+  }
+}
+
+const idle: Runnable = { run() {} };
+
+/**
+ * Lets `error` go uncaught, as if an event listener on the hub had thrown it.
+ * On a stack of its own, so that nobody on this one can catch it.
+ */
+export function raise(error: unknown): void {
+  process.nextTick(() => {
+    throw error;
+  });
+}

@@ -1,0 +1,19 @@
+// What this thread runs on.
+import { stackCounts, switchName, switchReason } from "./coroutine";
+
+export interface Info {
+  /** How stacks are switched: "swap" is fastest, "handoff" works anywhere, "none" means that there are no fibers. */
+  switch: "swap" | "handoff" | "none";
+  /** Why it is this one, where it is not the best; empty otherwise. */
+  reason: string;
+  /** Fibers that have a stack now, suspended or running. */
+  fibers: number;
+  /** Stacks in all: in use, and kept for the next fibers. */
+  stacks: number;
+}
+
+/** Tells how fibers are switched in this thread, and why that way. */
+export function info(): Info {
+  const { leased, created } = stackCounts();
+  return { switch: switchName, reason: switchReason, fibers: leased, stacks: created };
+}

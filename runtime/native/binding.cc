@@ -1,0 +1,135 @@
+// What JavaScript sees of the coroutines. No argument is checked here: coroutine.ts is the only caller.
+#include <cstdlib>
+
+#include "coroutine.h"
+
+#if NODE_MODULE_VERSION < 115
+#error "Node 20 or later is needed"
+#endif
+
+namespace runtime {
+namespace {
+
+using v8::Context;
+using v8::External;
+using v8::Function;
+using v8::FunctionCallback;
+using v8::FunctionCallbackInfo;
+using v8::Integer;
+using v8::Isolate;
+using v8::Local;
+using v8::NewStringType;
+using v8::Object;
+using v8::String;
+using v8::Value;
+
+// The addon's instance in one environment.
+struct Instance {
+  Isolate* isolate;
+  v8::Global<Context> context;
+  std::unique_ptr<Carrier> carrier;
+};
+
+Local<String> ToString(Isolate* isolate, const std::string& text) {
+  return String::NewFromUtf8(isolate, text.data(), NewStringType::kNormal, static_cast<int>(text.size()))
+      .ToLocalChecked();
+}
+
+Instance* InstanceOf(const FunctionCallbackInfo<Value>& args) {
+  return static_cast<Instance*>(args.Data().As<External>()->Value());
+}
+
+Carrier* CarrierOf(const FunctionCallbackInfo<Value>& args) {
+  return static_cast<Carrier*>(args.Data().As<External>()->Value());
+}
+
+void Throw(Isolate* isolate, const std::string& message) {
+  isolate->ThrowException(v8::Exception::Error(ToString(isolate, message)));
+}
+
+// acquire(stackSize): index
+void Acquire(const FunctionCallbackInfo<Value>& args) {
+  std::string error;
+  int index = CarrierOf(args)->Acquire(static_cast<size_t>(args[0].As<v8::Number>()->Value()), &error);
+  if (index < 0) return Throw(args.GetIsolate(), error);
+  args.GetReturnValue().Set(index);
+}
+
+// resume(index)
+void Resume(const FunctionCallbackInfo<Value>& args) { CarrierOf(args)->Resume(args[0].As<v8::Uint32>()->Value()); }
+
+// suspend()
+void Suspend(const FunctionCallbackInfo<Value>& args) { CarrierOf(args)->Suspend(); }
+
+// rest(): suspend with nothing more to run on this stack for now
+void Rest(const FunctionCallbackInfo<Value>& args) { CarrierOf(args)->Rest(); }
+
+// counts(): [created, cold]
+void Counts(const FunctionCallbackInfo<Value>& args) {
+  Isolate* isolate = args.GetIsolate();
+  Carrier* carrier = CarrierOf(args);
+  Local<Value> counts[] = {v8::Number::New(isolate, static_cast<double>(carrier->created())),
+                           v8::Number::New(isolate, static_cast<double>(carrier->cold()))};
+  args.GetReturnValue().Set(v8::Array::New(isolate, counts, 2));
+}
+
+// inspect(promise, outcome): 0 pending; 1 fulfilled, 2 rejected; then outcome[0] is set
+void Inspect(const FunctionCallbackInfo<Value>& args) {
+  Isolate* isolate = args.GetIsolate();
+  Local<v8::Promise> promise = args[0].As<v8::Promise>();
+  const v8::Promise::PromiseState state = promise->State();
+  if (state != v8::Promise::kPending) {
+    args[1].As<Object>()->Set(isolate->GetCurrentContext(), 0, promise->Result()).Check();
+  }
+  args.GetReturnValue().Set(state == v8::Promise::kPending ? 0 : state == v8::Promise::kFulfilled ? 1 : 2);
+}
+
+void Cleanup(void* data) {
+  auto* instance = static_cast<Instance*>(data);
+  if (instance->carrier) instance->carrier->Unwind();
+  delete instance;
+}
+
+void Export(Local<Context> context, Local<Object> target, const char* name, FunctionCallback callback, void* data) {
+  Isolate* isolate = Isolate::GetCurrent();
+  Local<String> key = ToString(isolate, name);
+  Local<Function> function = Function::New(context, callback, External::New(isolate, data)).ToLocalChecked();
+  function->SetName(key);
+  target->Set(context, key, function).Check();
+}
+
+// open("swap" | "handoff", main): the functions above, for this environment's carrier. Throws why it can't.
+void Open(const FunctionCallbackInfo<Value>& args) {
+  Isolate* isolate = args.GetIsolate();
+  Instance* instance = InstanceOf(args);
+  Local<Context> context = instance->context.Get(isolate);
+  if (!v8::Locker::IsLocked(isolate)) return Throw(isolate, "the embedder does not hold the isolate's lock");
+  // A collection of wasm code with archived threads aborts the process in V8.
+  v8::V8::SetFlagsFromString("--no-wasm-code-gc");
+  std::string reason;
+  const bool swap = args[0].As<String>()->StringEquals(ToString(isolate, "swap"));
+  std::unique_ptr<Switch> machine = swap ? CreateSwap(&reason) : CreateHandoff(&reason);
+  if (!machine) return Throw(isolate, reason);
+  instance->carrier = std::make_unique<Carrier>(isolate, context, std::move(machine));
+  Carrier* carrier = instance->carrier.get();
+  carrier->SetMain(args[1].As<Function>());
+  Local<Object> functions = Object::New(isolate);
+  Export(context, functions, "acquire", Acquire, carrier);
+  Export(context, functions, "resume", Resume, carrier);
+  Export(context, functions, "suspend", Suspend, carrier);
+  Export(context, functions, "rest", Rest, carrier);
+  Export(context, functions, "counts", Counts, carrier);
+  Export(context, functions, "inspect", Inspect, carrier);
+  args.GetReturnValue().Set(functions);
+}
+
+}  // namespace
+
+NODE_MODULE_INIT() {
+  Isolate* isolate = Isolate::GetCurrent();
+  auto* instance = new Instance{isolate, v8::Global<Context>(isolate, context), nullptr};
+  node::AddEnvironmentCleanupHook(isolate, Cleanup, instance);
+  Export(context, exports, "open", Open, instance);
+}
+
+}  // namespace runtime

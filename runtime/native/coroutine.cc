@@ -1,0 +1,225 @@
+#include "coroutine.h"
+
+#include <uv.h>
+
+#include <algorithm>
+
+namespace runtime {
+
+using v8::HandleScope;
+using v8::Isolate;
+using v8::Local;
+using v8::Locker;
+using v8::TryCatch;
+using v8::Unlocker;
+using v8::Value;
+
+namespace {
+
+// Below V8's limit, where it throws RangeError, C++ still runs: parsers, the collector, libc, a signal handler.
+// As much as Node leaves below the limit of its worker threads.
+constexpr size_t kReserve = 192 * 1024;
+// libc puts the thread's start, struct pthread and static thread-locals on top of the stack.
+constexpr size_t kThreadHead = 16 * 1024;
+constexpr size_t kMaxBatch = 32;
+
+// Node 24 and later (22, when asked) keep AsyncLocalStorage's frame in one slot of the isolate: it belongs to the stack that set it.
+#if NODE_MODULE_VERSION >= 147
+Local<Value> AsyncFrame(Isolate* isolate) { return isolate->GetContinuationPreservedEmbedderDataV2().As<Value>(); }
+void SetAsyncFrame(Isolate* isolate, Local<Value> frame) { isolate->SetContinuationPreservedEmbedderDataV2(frame); }
+#elif NODE_MODULE_VERSION >= 127
+Local<Value> AsyncFrame(Isolate* isolate) { return isolate->GetContinuationPreservedEmbedderData(); }
+void SetAsyncFrame(Isolate* isolate, Local<Value> frame) { isolate->SetContinuationPreservedEmbedderData(frame); }
+#else
+Local<Value> AsyncFrame(Isolate*) { return Local<Value>(); }
+void SetAsyncFrame(Isolate*, Local<Value>) {}
+#endif
+
+}  // namespace
+
+class Coroutine {
+ public:
+  Coroutine(Carrier* carrier, size_t index, size_t stack_size)
+      : carrier_(carrier), index_(index), stack_size_(stack_size) {}
+
+  // The entry of its machine context.
+  static void Start(void* self) { static_cast<Coroutine*>(self)->Lives(); }
+
+ private:
+  friend class Carrier;
+
+  void Lives() {
+    while (!finished_) {
+      Life();
+      carrier_->PutCold(this);
+      context_->SwitchTo(Resumer());
+    }
+  }
+
+  // One call of the main function, from taking the isolate to giving it up.
+  void Life() {
+    Isolate* isolate = carrier_->isolate_;
+    Locker locker(isolate);
+    if (!entered_) Enter();
+    isolate->SetStackLimit(context_->stack_low() + kReserve);
+    HandleScope handles(isolate);
+    Local<v8::Context> context = carrier_->context_.Get(isolate);
+    v8::Context::Scope context_scope(context);
+    TryCatch caught(isolate);
+    Local<v8::Function> main_function = carrier_->main_.Get(isolate);
+    v8::MaybeLocal<Value> returned = main_function->Call(context, v8::Undefined(isolate), 0, nullptr);
+    // The main function catches all that JavaScript can catch. What is left is termination (worker.terminate(),
+    // process.exit() in a worker), which is meant for the whole isolate: Resume passes it on to the resumer.
+    terminated_ = returned.IsEmpty() && caught.HasTerminated();
+    if (terminated_ && carrier_->dying_) isolate->CancelTerminateExecution();
+  }
+
+  // V8 keeps "the current isolate" in thread-locals, and this context has thread-locals of its own: entering once
+  // is enough for ever. But Enter also pushes onto a stack of entries that the isolate keeps for all threads, and
+  // only the thread that pushed last may pop. So the entry is popped at once, from a context that never runs
+  // JavaScript and does not mind that Exit clears its thread-locals.
+  void Enter() {
+    entered_ = true;
+    carrier_->isolate_->Enter();
+    carrier_->scratch_->resumer_ = this;
+    context_->SwitchTo(carrier_->scratch_->context_.get());
+  }
+
+  static void StartScratch(void* self) {
+    auto* scratch = static_cast<Coroutine*>(self);
+    while (!scratch->finished_) {
+      scratch->carrier_->isolate_->Exit();
+      scratch->context_->SwitchTo(scratch->Resumer());
+    }
+  }
+
+  MachineContext* Resumer() { return resumer_ ? resumer_->context_.get() : carrier_->hub_.get(); }
+
+  void Finish() {
+    finished_ = true;
+    context_->Finish();
+  }
+
+  Carrier* carrier_;
+  std::unique_ptr<MachineContext> context_;
+  Coroutine* resumer_ = nullptr;  // null: the hub
+  const size_t index_;
+  const size_t stack_size_;
+  bool entered_ = false;
+  bool alive_ = false;  // from its first resume until its main function has returned
+  bool terminated_ = false;
+  bool finished_ = false;
+};
+
+Carrier::Carrier(Isolate* isolate, Local<v8::Context> context, std::unique_ptr<Switch> machine)
+    : isolate_(isolate),
+      context_(isolate, context),
+      machine_(std::move(machine)),
+      hub_(machine_->Adopt()),
+      main_thread_(node::GetCurrentEventLoop(isolate) == uv_default_loop()) {}
+
+Carrier::~Carrier() {
+  // A worker's stacks go with it. The main thread ends only with the process, which takes all at once.
+  if (main_thread_) {
+    for (auto& coroutine : coroutines_) (void)coroutine.release();
+    (void)scratch_.release();
+    (void)machine_.release();
+    return;
+  }
+  for (auto& coroutine : coroutines_) coroutine->Finish();
+  if (scratch_) scratch_->Finish();
+}
+
+int Carrier::Acquire(size_t stack_size, std::string* error) {
+  if (Cold(stack_size).coroutines.empty() && !Grow(stack_size, error)) return -1;
+  std::vector<Coroutine*>& cold = Cold(stack_size).coroutines;
+  Coroutine* coroutine = cold.back();
+  cold.pop_back();
+  cold_count_--;
+  return static_cast<int>(coroutine->index_);
+}
+
+Carrier::ColdList& Carrier::Cold(size_t stack_size) {
+  for (ColdList& list : cold_) {
+    if (list.stack_size == stack_size) return list;
+  }
+  cold_.push_back({stack_size, {}});
+  return cold_.back();
+}
+
+void Carrier::PutCold(Coroutine* coroutine) {
+  coroutine->alive_ = false;
+  Cold(coroutine->stack_size_).coroutines.push_back(coroutine);
+  cold_count_++;
+}
+
+// More coroutines, in batches that grow with their number: threads are created while others still detach.
+bool Carrier::Grow(size_t stack_size, std::string* error) {
+  if (!scratch_) {
+    auto scratch = std::make_unique<Coroutine>(this, 0, 0);
+    auto contexts = machine_->Create({{&Coroutine::StartScratch, scratch.get()}}, 64 * 1024, error);
+    if (contexts.empty()) return false;
+    scratch->context_ = std::move(contexts[0]);
+    scratch_ = std::move(scratch);
+  }
+  const size_t count = std::min(kMaxBatch, coroutines_.size() + 1);
+  std::vector<std::unique_ptr<Coroutine>> batch;
+  std::vector<Switch::Request> requests;
+  for (size_t i = 0; i < count; i++) {
+    batch.push_back(std::make_unique<Coroutine>(this, coroutines_.size() + i, stack_size));
+    requests.push_back({&Coroutine::Start, batch.back().get()});
+  }
+  auto contexts = machine_->Create(requests, stack_size + kReserve + kThreadHead, error);
+  for (size_t i = 0; i < contexts.size(); i++) {
+    batch[i]->context_ = std::move(contexts[i]);
+    PutCold(batch[i].get());
+    coroutines_.push_back(std::move(batch[i]));
+  }
+  return !contexts.empty();
+}
+
+void Carrier::SwitchFromV8(MachineContext* from, MachineContext* to) {
+  Unlocker unlocker(isolate_);
+  from->SwitchTo(to);
+}
+
+void Carrier::Resume(uint32_t index) {
+  Coroutine* coroutine = coroutines_[index].get();
+  Coroutine* resumer = current_;
+  coroutine->resumer_ = resumer;
+  coroutine->alive_ = true;
+  current_ = coroutine;
+  SwitchFromV8(coroutine->Resumer(), coroutine->context_.get());
+  current_ = resumer;
+  if (coroutine->terminated_) {
+    coroutine->terminated_ = false;
+    if (!dying_) isolate_->TerminateExecution();
+  }
+}
+
+void Carrier::Suspend() {
+  const Local<Value> frame = AsyncFrame(isolate_);
+  if (Leave()) SetAsyncFrame(isolate_, frame);
+}
+
+void Carrier::Rest() {
+  current_->context_->Trim();
+  Leave();  // and what runs next on this stack has an async frame of its own
+}
+
+bool Carrier::Leave() {
+  SwitchFromV8(current_->context_.get(), current_->Resumer());
+  if (!dying_) return true;
+  isolate_->TerminateExecution();
+  return false;
+}
+
+void Carrier::Unwind() {
+  HandleScope handles(isolate_);
+  dying_ = true;
+  for (size_t i = 0; i < coroutines_.size(); i++) {
+    if (coroutines_[i]->alive_) Resume(static_cast<uint32_t>(i));
+  }
+}
+
+}  // namespace runtime

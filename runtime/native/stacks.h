@@ -1,0 +1,36 @@
+// The memory of stacks for swap: reserved many at a time, a guard below each, pages given only when touched.
+#pragma once
+#if defined(__linux__)
+#include <cstddef>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace runtime {
+
+struct Stack {
+  char* low;    // the first byte above the guard
+  size_t size;  // bytes from there to the top
+};
+
+class Stacks {
+ public:
+  ~Stacks();
+
+  // A stack of at least `size` bytes; false, and why in `error`, when the system has no room.
+  bool Take(size_t size, Stack* stack, std::string* error);
+  void Return(const Stack& stack);
+
+ private:
+  bool Reserve(size_t size, std::string* error);
+
+  struct Slab {
+    char* memory;
+    size_t size;
+  };
+  std::vector<Slab> slabs_;
+  std::map<size_t, std::vector<Stack>> free_;  // by size
+};
+
+}  // namespace runtime
+#endif

@@ -1,0 +1,281 @@
+// Swap: the carrier's kernel thread borrows the stack and the thread-locals of threads that have none of their own.
+//
+// A real pthread is created, so that libc lays out stack, thread-locals and struct pthread. It saves its context and
+// its kernel thread ends by a raw exit(2), which leaves all of that in place. From then on the carrier switches to
+// it in user space, by loading two registers (swap_x64.S, swap_arm64.S). To end a context for good it is given a
+// kernel thread once more, returns from its start routine and is joined like any other thread.
+//
+// What this leans on, each checked by Probe() when the addon loads:
+//  - user space may read and write the thread pointer (FSGSBASE on x86-64);
+//  - struct pthread holds the kernel's thread id, in one known place. libc asks the kernel about that id
+//    (pthread_getattr_np does, by which V8 finds where a stack starts), so it must be that of the living carrier;
+//  - a context keeps its registers, thread-locals and stack bounds over a round trip.
+// And two that cannot be probed: a libc that looks its own thread up by fs/tpidr only (all do), and no user-space
+// shadow stack (checked: a return on a stack that the processor does not know would fault).
+#include "machine_context.h"
+
+#if defined(__linux__) && (defined(__x86_64__) || defined(__aarch64__))
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstring>
+#include <mutex>
+
+#include "stacks.h"
+
+namespace runtime {
+struct Registers {
+  void* sp;
+  void* tp;
+};
+}  // namespace runtime
+
+extern "C" {
+void runtime_swap(runtime::Registers* from, const runtime::Registers* to);
+void runtime_detach(runtime::Registers* from, std::atomic<int>* detached);
+long runtime_attach(const runtime::Registers* context, int* tid_slot, unsigned long clone_flags);
+}
+
+namespace runtime {
+namespace {
+
+int CurrentTid() { return static_cast<int>(syscall(SYS_gettid)); }
+
+// Where struct pthread keeps the kernel's thread id; libc has no name for it. Negative: not found.
+int FindTidSlot() {
+  constexpr int kFirst = 0x10, kLast = 0x600;
+  const int tid = CurrentTid();
+  const char* self = reinterpret_cast<const char*>(pthread_self());
+  for (int offset = kFirst; offset < kLast; offset += 4) {
+    int value;
+    memcpy(&value, self + offset, sizeof value);
+    if (value == tid) return offset;
+  }
+  return -1;
+}
+
+int tid_slot_offset = -1;
+
+int* TidSlot(pthread_t thread) { return reinterpret_cast<int*>(reinterpret_cast<char*>(thread) + tid_slot_offset); }
+
+class AllSignalsBlocked {  // a borrowed context's own kernel thread must never run a signal handler
+ public:
+  AllSignalsBlocked() {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before_);
+  }
+  ~AllSignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+ private:
+  sigset_t before_;
+};
+
+class SwapContext : public MachineContext {
+ public:
+  SwapContext(Stacks* stacks, int carrier_tid) : stacks_(stacks), carrier_tid_(carrier_tid) {}
+
+  bool Start(const Switch::Request& request, size_t stack_size, std::string* error) {
+    request_ = request;
+    if (!stacks_->Take(stack_size, &stack_, error)) return false;
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstack(&attributes, stack_.low, stack_.size);
+    int code = pthread_create(&thread_, &attributes, &SwapContext::Main, this);
+    pthread_attr_destroy(&attributes);
+    if (code) {
+      stacks_->Return(stack_);
+      *error = std::string("the system refused another thread: ") + strerror(code) +
+               " (see ulimit -u, kernel.threads-max and the cgroup's pids.max)";
+      return false;
+    }
+    stack_low_ = reinterpret_cast<uintptr_t>(stack_.low);
+    return true;
+  }
+
+  void AwaitDetached() {
+    while (detached_.load(std::memory_order_acquire) == 0)
+      syscall(SYS_futex, &detached_, FUTEX_WAIT_PRIVATE, 0, nullptr, nullptr, 0);
+    // Not before: libc's thread start, and the kernel, write the thread's own id until it has detached.
+    *TidSlot(thread_) = carrier_tid_;
+  }
+
+  void SwitchTo(MachineContext* to) override { runtime_swap(&registers_, &static_cast<SwapContext*>(to)->registers_); }
+
+  void Finish() override {
+    // The flags that libc gives its threads: the kernel clears the tid when the thread is gone, as pthread_join wants.
+    constexpr unsigned long kFlags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SYSVSEM | CLONE_SIGHAND | CLONE_THREAD |
+                                     CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID;
+    AllSignalsBlocked blocked;
+    if (runtime_attach(&registers_, TidSlot(thread_), kFlags) < 0) return;  // no thread to be had: leave it as it is
+    pthread_join(thread_, nullptr);
+    stacks_->Return(stack_);
+  }
+
+  void Trim() override {
+    // Deep recursion leaves something in every page that it passed. One page, some way down, tells: it is all
+    // zeroes unless the stack once reached it, and reading it costs nothing once the kernel's zero page is mapped.
+    constexpr size_t kTideMark = 32 * 1024, kPage = 4096, kKeep = 2 * kPage;
+    const uintptr_t here = reinterpret_cast<uintptr_t>(__builtin_frame_address(0)) & ~(kPage - 1);
+    const uintptr_t top = reinterpret_cast<uintptr_t>(stack_.low) + stack_.size;
+    const uintptr_t mark = (top & ~(kPage - 1)) - kTideMark;
+    if (mark <= stack_low_ || here <= mark + kPage) return;
+    const uint64_t* words = reinterpret_cast<const uint64_t*>(mark);
+    uint64_t touched = 0;
+    for (size_t i = 0; i < kPage / sizeof *words && touched == 0; i += 8) {
+      for (size_t j = 0; j < 8; j++) touched |= words[i + j];
+    }
+    if (touched) madvise(stack_.low, here - kKeep - stack_low_, MADV_DONTNEED);
+  }
+
+ private:
+  static void* Main(void* argument) {
+    auto* self = static_cast<SwapContext*>(argument);
+    runtime_detach(&self->registers_, &self->detached_);
+    self->request_.entry(self->request_.argument);  // on the carrier's kernel thread
+    return nullptr;                                 // and the way out on one of its own again, see Finish
+  }
+
+  Registers registers_{};
+  Stacks* stacks_;
+  Stack stack_{};
+  pthread_t thread_{};
+  Switch::Request request_{};
+  const int carrier_tid_;
+  std::atomic<int> detached_{0};
+};
+
+class SwapSwitch : public Switch {
+ public:
+  const char* name() const override { return "swap"; }
+
+  std::unique_ptr<MachineContext> Adopt() override { return std::make_unique<SwapContext>(&stacks_, tid_); }
+
+  std::vector<std::unique_ptr<MachineContext>> Create(const std::vector<Request>& requests, size_t stack_size,
+                                                      std::string* error) override {
+    AllSignalsBlocked blocked;  // inherited by the threads
+    std::vector<std::unique_ptr<SwapContext>> started;
+    for (const Request& request : requests) {  // all are started first: they detach while the next is created
+      auto context = std::make_unique<SwapContext>(&stacks_, tid_);
+      if (!context->Start(request, stack_size, error)) break;
+      started.push_back(std::move(context));
+    }
+    std::vector<std::unique_ptr<MachineContext>> created;
+    for (auto& context : started) {
+      context->AwaitDetached();
+      created.push_back(std::move(context));
+    }
+    return created;
+  }
+
+ private:
+  Stacks stacks_;
+  const int tid_ = CurrentTid();
+};
+
+bool ShadowStackEnabled() {
+#if defined(__x86_64__)
+  uint64_t shadow_stack = 0;
+  asm volatile("rdsspq %0" : "+r"(shadow_stack));  // a no-op, that leaves 0, where there is none
+  return shadow_stack != 0;
+#else
+  return false;
+#endif
+}
+
+thread_local int probe_local = 1;
+
+struct ProbeTrip {
+  MachineContext* home;
+  MachineContext* away;
+  uintptr_t stack_low = 0, stack_high = 0;
+  bool own_locals = false, bounds = false;
+};
+
+void ProbeAway(void* argument) {
+  auto* trip = static_cast<ProbeTrip*>(argument);
+  trip->own_locals = probe_local == 1;
+  probe_local = 3;
+  pthread_attr_t attributes;
+  void* low;
+  size_t size;
+  const uintptr_t here = reinterpret_cast<uintptr_t>(&attributes);
+  if (pthread_getattr_np(pthread_self(), &attributes) == 0) {
+    if (pthread_attr_getstack(&attributes, &low, &size) == 0)
+      trip->bounds = here > reinterpret_cast<uintptr_t>(low) && here < reinterpret_cast<uintptr_t>(low) + size;
+    pthread_attr_destroy(&attributes);
+  }
+  trip->away->SwitchTo(trip->home);
+  trip->own_locals = trip->own_locals && probe_local == 3;
+  trip->away->SwitchTo(trip->home);
+}
+
+// Everything that swap leans on, tried once. Empty: it works.
+std::string Probe() {
+#if defined(__x86_64__)
+  if (!(getauxval(AT_HWCAP2) & 2)) return "the processor or kernel does not offer FSGSBASE";
+#endif
+  if (ShadowStackEnabled()) return "the process runs with a shadow stack";
+  const int here = FindTidSlot();
+  int there = -1;
+  pthread_t other;
+  auto find = [](void* result) -> void* {
+    *static_cast<int*>(result) = FindTidSlot();
+    return nullptr;
+  };
+  if (pthread_create(&other, nullptr, find, &there)) return "no thread could be created";
+  pthread_join(other, nullptr);
+  if (here < 0 || here != there) return "libc keeps the thread id where it was not found";
+  tid_slot_offset = here;
+
+  SwapSwitch swap;
+  ProbeTrip trip;
+  std::string error;
+  auto home = swap.Adopt();
+  auto created = swap.Create({{ProbeAway, &trip}}, 256 * 1024, &error);
+  if (created.empty()) return error;
+  trip.home = home.get();
+  trip.away = created[0].get();
+  probe_local = 2;
+  home->SwitchTo(trip.away);
+  home->SwitchTo(trip.away);
+  const bool own_locals = trip.own_locals && probe_local == 2;
+  probe_local = 1;
+  created[0]->Finish();
+  if (!own_locals) return "thread-locals did not follow the switch";
+  if (!trip.bounds) return "libc does not know the bounds of a borrowed stack";
+  return "";
+}
+
+}  // namespace
+
+std::unique_ptr<Switch> CreateSwap(std::string* reason) {
+  static std::once_flag once;
+  static std::string failure;
+  std::call_once(once, [] { failure = Probe(); });
+  if (!failure.empty()) {
+    *reason = failure;
+    return nullptr;
+  }
+  return std::make_unique<SwapSwitch>();
+}
+
+}  // namespace runtime
+
+#else
+
+namespace runtime {
+std::unique_ptr<Switch> CreateSwap(std::string* reason) {
+  *reason = "not written for this system and processor";
+  return nullptr;
+}
+}  // namespace runtime
+
+#endif

@@ -1,0 +1,75 @@
+// Chooses how stacks are switched, once a thread, and opens the addon that does it.
+import path from "node:path";
+import { outOfRange } from "./errors";
+
+export type SwitchName = "swap" | "handoff" | "none";
+
+/** What the addon offers once it is open; see native/binding.cc. Nothing checks its arguments but its callers here. */
+export interface Stacks {
+  /** A stack with at least so many bytes for JavaScript, ready for its first `resume`. Throws when there is no room. */
+  acquire(stackSize: number): number;
+  /** Continues a stack from wherever this is called, until it suspends or ends. */
+  resume(stack: number): void;
+  /** Leaves the running stack for the one that resumed it. */
+  suspend(): void;
+  /** The same, where nothing that this stack holds is needed any more. */
+  rest(): void;
+  /** How many stacks there are, and how many of them lie cold: not in V8, nothing on them. */
+  counts(): [created: number, cold: number];
+  /** 0 pending, 1 fulfilled, 2 rejected; the outcome is put into `outcome[0]`. */
+  inspect(promise: Promise<unknown>, outcome: unknown[]): 0 | 1 | 2;
+}
+
+interface Addon {
+  open(name: "swap" | "handoff", main: () => void): Stacks;
+}
+
+export interface Switch {
+  readonly name: SwitchName;
+  /** Why it is this one, where it is not the best one: in a sentence's middle, or empty. */
+  readonly reason: string;
+  readonly stacks: Stacks | null;
+}
+
+let addon: Addon | null = null;
+
+/** Our own addon's exports, if it could be loaded. */
+export function ownAddon(): unknown {
+  return addon;
+}
+
+const names: readonly string[] = ["swap", "handoff", "none"];
+
+function describe(error: unknown): string {
+  return error instanceof Error ? (error.message.split("\n")[0] ?? "") : String(error);
+}
+
+/**
+ * Opens the best switch that works here, or the one that RUNTIME_SWITCH forces.
+ * @param main what every new stack runs
+ */
+export function openSwitch(main: () => void): Switch {
+  const forced = process.env.RUNTIME_SWITCH || undefined;
+  if (forced !== undefined && !names.includes(forced)) {
+    throw outOfRange("RUNTIME_SWITCH", `one of ${names.join(", ")}`, forced);
+  }
+  if (forced === "none") return { name: "none", reason: "RUNTIME_SWITCH=none", stacks: null };
+  try {
+    addon = require("node-gyp-build")(path.join(__dirname, "..")) as Addon;
+  } catch (error) {
+    if (forced) throw error;
+    return { name: "none", reason: `the addon could not be loaded (${describe(error)})`, stacks: null };
+  }
+  if (forced === "handoff") return { name: "handoff", reason: "RUNTIME_SWITCH=handoff", stacks: addon.open("handoff", main) };
+  try {
+    return { name: "swap", reason: forced ? "RUNTIME_SWITCH=swap" : "", stacks: addon.open("swap", main) };
+  } catch (error) {
+    if (forced) throw error;
+    const reason = `swap does not work here: ${describe(error)}`;
+    try {
+      return { name: "handoff", reason, stacks: addon.open("handoff", main) };
+    } catch (second) {
+      return { name: "none", reason: `${reason}; nor does handoff: ${describe(second)}`, stacks: null };
+    }
+  }
+}

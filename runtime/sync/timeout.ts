@@ -1,0 +1,81 @@
+// Timeouts that reach a fiber wherever it is suspended. (gevent: `gevent.Timeout`)
+import { type Expiry, expire } from "../clock";
+import { type Coroutine, currentRoot } from "../coroutine";
+import { checkDuration, checkFunction, notInFiber } from "../errors";
+
+/**
+ * An error, and the timer that throws it into the fiber that started it. Each tells itself from others, so they nest:
+ *
+ *     const timeout = Timeout.start(500);
+ *     try { … } catch (error) { if (error !== timeout) throw error; } finally { timeout.cancel(); }
+ */
+export class Timeout extends Error {
+  readonly code = "ERR_TIMEOUT";
+  override name = "Timeout";
+  /** After how many milliseconds it expires. */
+  readonly ms: number;
+  readonly #error: unknown;
+  #timer: Expiry | null = null;
+
+  /**
+   * @param ms milliseconds from `start()`; Infinity for never
+   * @param error what to throw in place of this object
+   */
+  constructor(ms: number, error?: unknown) {
+    checkDuration(ms, "ms");
+    super(`timed out after ${ms} ms`);
+    this.ms = ms;
+    this.#error = error === undefined ? this : error;
+  }
+
+  static start(ms: number, error?: unknown): Timeout {
+    return new Timeout(ms, error).start();
+  }
+
+  /** Whether it runs: started, and neither expired nor cancelled. */
+  get pending(): boolean {
+    return this.#timer !== null;
+  }
+
+  /** From now on, for the running fiber. Started again, it begins anew. */
+  start(): this {
+    const fiber = currentRoot() as Coroutine | null;
+    if (fiber === null) throw notInFiber();
+    this.cancel();
+    this.#timer = expire(this.ms, () => {
+      this.#timer = null;
+      fiber.interrupt(this.#error);
+    });
+    return this;
+  }
+
+  /** Stops it. Does nothing if it does not run. */
+  cancel(): void {
+    this.#timer?.cancel();
+    this.#timer = null;
+  }
+
+  [Symbol.dispose](): void {
+    this.cancel();
+  }
+}
+
+/**
+ * Calls `fn`, for at most `ms` milliseconds.
+ * @returns what `fn` returns; `fallback`, if one is given, when the time was over first
+ * @throws Timeout when the time was over and there is no fallback
+ */
+export function withTimeout<T>(ms: number, fn: () => T): T;
+export function withTimeout<T, F>(ms: number, fn: () => T, fallback: F): T | F;
+export function withTimeout<T, F>(ms: number, fn: () => T, ...fallback: [F?]): T | F {
+  checkFunction(fn, "fn");
+  const timeout = Timeout.start(ms);
+  try {
+    return fn();
+  } catch (error) {
+    if (error === timeout && fallback.length > 0) return fallback[0] as F;
+    throw error;
+  } finally {
+    timeout.cancel();
+  }
+}

@@ -1,0 +1,53 @@
+// Compiles the addon for one Node, into prebuilds/<platform>-<arch>/node.abi<N>.node, where it is looked for.
+//   node scripts/addon.mjs                      for the Node that runs this
+//   node scripts/addon.mjs BINARY HEADERS_ROOT  for another one, whose headers are in HEADERS_ROOT/include/node
+import { execFileSync } from "node:child_process";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync } from "node:fs";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+
+const root = path.join(path.dirname(fileURLToPath(import.meta.url)), "..");
+
+// Most distributions of Node bring their headers; node-gyp would otherwise download them.
+function headersBeside(binary) {
+  const prefix = path.join(path.dirname(realpathSync(binary)), "..");
+  return existsSync(path.join(prefix, "include", "node", "node.h")) ? prefix : undefined;
+}
+
+/** @returns the path of the compiled addon; throws with the compiler's output when it can't be had */
+export function buildAddon(binary = process.execPath, headers = headersBeside(binary)) {
+  const [platform, arch, abi, version] = execFileSync(binary, [
+    "-p",
+    "[process.platform, process.arch, process.versions.modules, process.version].join()",
+  ])
+    .toString()
+    .trim()
+    .split(",");
+  // In a copy: builds for several Nodes can go on at once, and nothing is left over from the one before.
+  const work = mkdtempSync(path.join(tmpdir(), "runtime-addon-"));
+  try {
+    cpSync(path.join(root, "binding.gyp"), path.join(work, "binding.gyp"));
+    cpSync(path.join(root, "runtime", "native"), path.join(work, "runtime", "native"), { recursive: true });
+    const gyp = createRequire(import.meta.url).resolve("node-gyp/bin/node-gyp.js");
+    const options = headers ? [`--nodedir=${headers}`, `--target=${version}`] : [];
+    execFileSync(process.execPath, [gyp, "rebuild", "--loglevel=error", ...options], {
+      cwd: work,
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    const to = path.join(root, "prebuilds", `${platform}-${arch}`);
+    mkdirSync(to, { recursive: true });
+    const file = path.join(to, `node.abi${abi}.node`);
+    cpSync(path.join(work, "build", "Release", "runtime.node"), file);
+    return file;
+  } catch (error) {
+    throw new Error(`${error.message}\n${error.stdout ?? ""}${error.stderr ?? ""}`.trim());
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
+  console.log(buildAddon(...process.argv.slice(2)));
+}

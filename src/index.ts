@@ -1,0 +1,10 @@
+// The public API: import { spawn } from "runtime".
+import { installGuards } from "../runtime/guards";
+
+installGuards();
+
+export { FiberExit } from "../runtime/errors";
+export { configure, Fiber, type FiberOptions, spawn, spawnLater, wrap } from "../runtime/fiber";
+export { type Info, info } from "../runtime/info";
+export { Timeout, withTimeout } from "../runtime/sync/timeout";
+export { sleep, wait } from "../runtime/wait";
