@@ -1,5 +1,5 @@
 // block(): the one operation under every blocking call.
-import { canSuspend, Coroutine, current, State, suspend, wake } from "./coroutine";
+import { type Coroutine, canSuspend, current, State, suspend, wake } from "./coroutine";
 import { cannotSuspend, notInFiber } from "./errors";
 import { schedule } from "./hub";
 

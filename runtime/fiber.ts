@@ -5,8 +5,8 @@ import { expire } from "./clock";
 import {
   admit,
   begin,
-  canSuspend,
   Coroutine,
+  canSuspend,
   current,
   currentRoot,
   DEFAULT_STACK_SIZE,
@@ -229,7 +229,8 @@ export class Fiber<T = unknown> extends Coroutine implements PromiseLike<T> {
   }
 
   #wait(ms: number): void {
-    if (currentRoot() === (this as unknown)) throw invalidArgument("fiber", "another one than the one that waits", this);
+    if (currentRoot() === (this as unknown))
+      throw invalidArgument("fiber", "another one than the one that waits", this);
     block<void>((waiter) => {
       const stop = () => {
         timer?.cancel();
@@ -312,7 +313,9 @@ export function spawnLater<T, A extends any[]>(ms: number, fn: Body<T, A>, ...ar
  * called.
  */
 // biome-ignore lint/suspicious/noExplicitAny: any handler
-export function wrap<F extends (this: any, ...args: any[]) => unknown>(handler: F): (...args: Parameters<F>) => unknown {
+export function wrap<F extends (this: any, ...args: any[]) => unknown>(
+  handler: F,
+): (...args: Parameters<F>) => unknown {
   checkFunction(handler, "handler");
   const wrapped = function (this: unknown, ...args: Parameters<F>) {
     if (current === null) return runListener(handler, this, args);

@@ -60,7 +60,8 @@ export function openSwitch(main: () => void): Switch {
     if (forced) throw error;
     return { name: "none", reason: `the addon could not be loaded (${describe(error)})`, stacks: null };
   }
-  if (forced === "handoff") return { name: "handoff", reason: "RUNTIME_SWITCH=handoff", stacks: addon.open("handoff", main) };
+  if (forced === "handoff")
+    return { name: "handoff", reason: "RUNTIME_SWITCH=handoff", stacks: addon.open("handoff", main) };
   try {
     return { name: "swap", reason: forced ? "RUNTIME_SWITCH=swap" : "", stacks: addon.open("swap", main) };
   } catch (error) {

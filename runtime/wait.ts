@@ -1,7 +1,7 @@
 // Waiting for time, and for what is to come.
 import { block } from "./block";
 import { expire } from "./clock";
-import { type Coroutine, current, inspectPromise } from "./coroutine";
+import { current, inspectPromise } from "./coroutine";
 import { checkDuration, notInFiber } from "./errors";
 import { Fiber } from "./fiber";
 import { Timeout } from "./sync/timeout";
@@ -61,5 +61,9 @@ export function wait<T>(awaitable: T, ms = Number.POSITIVE_INFINITY): Awaited<T>
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return value !== null && (typeof value === "object" || typeof value === "function") && typeof (value as { then?: unknown }).then === "function";
+  return (
+    value !== null &&
+    (typeof value === "object" || typeof value === "function") &&
+    typeof (value as { then?: unknown }).then === "function"
+  );
 }

@@ -1,7 +1,7 @@
 // Bundles the package: one CommonJS file that holds everything, so that there is one hub however a program loads it,
 // and a thin file for each entry point.
 import { execFileSync } from "node:child_process";
-import { rmSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -9,7 +9,6 @@ import { build } from "esbuild";
 
 const root = path.join(path.dirname(fileURLToPath(import.meta.url)), "..");
 const dist = path.join(root, "dist");
-rmSync(dist, { recursive: true, force: true });
 
 await build({
   absWorkingDir: root,
@@ -27,7 +26,10 @@ await build({
 // Two copies of the package in one thread would have two hubs: the second one hands out the first one's exports.
 // The dead branch tells Node's lexer the names, for import { spawn } from "runtime".
 const one = `globalThis[Symbol.for("runtime.instance")] ??= require("./main.js")`;
-writeFileSync(path.join(dist, "index.js"), `"use strict";\nmodule.exports = ${one};\n0 && (module.exports = require("./main.js"));\n`);
+writeFileSync(
+  path.join(dist, "index.js"),
+  `"use strict";\nmodule.exports = ${one};\n0 && (module.exports = require("./main.js"));\n`,
+);
 writeFileSync(path.join(dist, "patch.js"), `"use strict";\nrequire("./index.js").patch();\n`);
 
 const tsc = createRequire(import.meta.url).resolve("typescript/bin/tsc");

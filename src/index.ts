@@ -3,6 +3,7 @@ import { installGuards } from "../runtime/guards";
 
 installGuards();
 
+export { isPatched, original, type PatchOptions, patch, unpatch } from "../compat";
 export { FiberExit } from "../runtime/errors";
 export { configure, Fiber, type FiberOptions, spawn, spawnLater, wrap } from "../runtime/fiber";
 export { type Info, info } from "../runtime/info";

@@ -7,11 +7,8 @@
 // are out of reach.)
 import { pinned } from "../block";
 import { current } from "../coroutine";
+import { type AnyFunction, disguise, replace } from "../disguise";
 import { ownAddon } from "../switch";
-import { disguise, replace } from "./replace";
-
-// biome-ignore lint/suspicious/noExplicitAny: any function
-type AnyFunction = (this: any, ...args: any[]) => any;
 
 const why = "a native addon's function is on the stack";
 const wrappers = new WeakMap<object, unknown>();
@@ -22,7 +19,9 @@ function guardFunction(fn: AnyFunction): AnyFunction {
   const wrapper = function (this: unknown, ...args: unknown[]): unknown {
     if (new.target !== undefined) {
       const target = new.target === wrapper ? fn : new.target;
-      return current === null ? Reflect.construct(fn, args, target) : pinned(why, () => Reflect.construct(fn, args, target));
+      return current === null
+        ? Reflect.construct(fn, args, target)
+        : pinned(why, () => Reflect.construct(fn, args, target));
     }
     return current === null ? Reflect.apply(fn, this, args) : pinned(why, () => Reflect.apply(fn, this, args));
   };
@@ -71,7 +70,8 @@ function guardExport(value: unknown): unknown {
 
 export function guardAddons(): void {
   for (const module of Object.values(require.cache)) {
-    if (module?.filename?.endsWith(".node") && module.exports !== ownAddon()) module.exports = guardExport(module.exports);
+    if (module?.filename?.endsWith(".node") && module.exports !== ownAddon())
+      module.exports = guardExport(module.exports);
   }
   replace(
     process,

@@ -6,14 +6,20 @@
 // its resumes, on the resumer's stack, and balances. To the program it is the same fiber.
 import { AsyncResource } from "node:async_hooks";
 import { block } from "../block";
-import { begin, canSuspend, Coroutine, current, State } from "../coroutine";
+import { begin, Coroutine, canSuspend, current, State } from "../coroutine";
 
 class Scope extends Coroutine {
   failed = false;
   outcome: unknown;
   whenSettled: (() => void) | null = null;
 
-  constructor(host: Coroutine, resource: AsyncResource, fn: (...args: never[]) => unknown, self: unknown, args: unknown[]) {
+  constructor(
+    host: Coroutine,
+    resource: AsyncResource,
+    fn: (...args: never[]) => unknown,
+    self: unknown,
+    args: unknown[],
+  ) {
     super(fn, self, args, host.stackSize, resource);
     this.host = host;
   }
@@ -26,7 +32,12 @@ class Scope extends Coroutine {
   }
 }
 
-function runAsScope(resource: AsyncResource, fn: (...args: never[]) => unknown, self: unknown, args: unknown[]): unknown {
+function runAsScope(
+  resource: AsyncResource,
+  fn: (...args: never[]) => unknown,
+  self: unknown,
+  args: unknown[],
+): unknown {
   const host = current as Coroutine;
   const scope = new Scope(host, resource, fn, self, args);
   host.child = scope;

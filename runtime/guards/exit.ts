@@ -4,7 +4,7 @@
 // a file must not let the hub go on.
 import { pinned } from "../block";
 import { current } from "../coroutine";
-import { replace } from "./replace";
+import { replace } from "../disguise";
 
 export function guardExit(): void {
   replace(

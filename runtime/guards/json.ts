@@ -5,7 +5,7 @@
 // earlier versions keep no such list.
 import { pinned } from "../block";
 import { current } from "../coroutine";
-import { replace } from "./replace";
+import { replace } from "../disguise";
 
 export function guardJson(): void {
   if (!process.versions.v8.startsWith("12.")) return;

@@ -5,7 +5,7 @@
 import Module from "node:module";
 import { pinned } from "../block";
 import { current } from "../coroutine";
-import { replace } from "./replace";
+import { replace } from "../disguise";
 
 export function guardModules(): void {
   const guard = (target: object, key: string) =>

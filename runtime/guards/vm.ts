@@ -5,7 +5,7 @@
 import vm from "node:vm";
 import { pinned } from "../block";
 import { current } from "../coroutine";
-import { replace } from "./replace";
+import { replace } from "../disguise";
 
 interface RunOptions {
   timeout?: unknown;
@@ -23,7 +23,9 @@ export function guardVm(): void {
           if (current === null || !(options?.timeout !== undefined || options?.breakOnSigint)) {
             return Reflect.apply(run, this, args);
           }
-          return pinned("inside a vm script that is watched for its time or for SIGINT", () => Reflect.apply(run, this, args));
+          return pinned("inside a vm script that is watched for its time or for SIGINT", () =>
+            Reflect.apply(run, this, args),
+          );
         },
     );
   guard(vm.Script.prototype, "runInThisContext", 0);

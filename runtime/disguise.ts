@@ -1,7 +1,7 @@
 // Puts a function in another's place, so that only its behaviour tells.
 
 // biome-ignore lint/suspicious/noExplicitAny: any function
-type AnyFunction = (this: any, ...args: any[]) => any;
+export type AnyFunction = (this: any, ...args: any[]) => any;
 
 /** Gives `replacement` the name, length and own properties of `original`. */
 export function disguise<F extends AnyFunction>(replacement: F, original: AnyFunction): F {
@@ -16,7 +16,11 @@ export function disguise<F extends AnyFunction>(replacement: F, original: AnyFun
  * Replaces `target[key]` by what `make` makes of it, keeping the property's attributes.
  * False if there is no such function.
  */
-export function replace<T extends object>(target: T, key: PropertyKey, make: (original: AnyFunction) => AnyFunction): boolean {
+export function replace<T extends object>(
+  target: T,
+  key: PropertyKey,
+  make: (original: AnyFunction) => AnyFunction,
+): boolean {
   const descriptor = Object.getOwnPropertyDescriptor(target, key);
   if (typeof descriptor?.value !== "function") return false;
   const value = disguise(make(descriptor.value), descriptor.value);

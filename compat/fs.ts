@@ -1,0 +1,180 @@
+// fs: the *Sync functions, cooperative.
+//
+// Each runs its asynchronous twin and suspends the fiber meanwhile: the same arguments, the same checks, the same
+// results and errors. Out of a fiber, and where suspending is not safe, it is Node's own function that runs.
+import fs from "node:fs";
+import { block, type Waiter } from "../runtime/block";
+import { canSuspend } from "../runtime/coroutine";
+import type { AnyFunction } from "../runtime/disguise";
+import type { Define, ModulePatch } from "./patching";
+
+/** The asynchronous twins as they are now, whatever is done to the module later. */
+const async: Record<string, AnyFunction> = { ...fs } as never;
+
+/** Functions whose twin takes the same arguments and calls back with the result; and how many arguments that is. */
+const twins: Record<string, number> = {
+  access: 2,
+  chmod: 2,
+  chown: 3,
+  close: 1,
+  copyFile: 3,
+  cp: 3,
+  fchmod: 2,
+  fchown: 3,
+  fdatasync: 1,
+  fstat: 2,
+  fsync: 1,
+  ftruncate: 2,
+  futimes: 3,
+  lchown: 3,
+  link: 2,
+  lutimes: 3,
+  mkdir: 2,
+  mkdtemp: 2,
+  readdir: 2,
+  readlink: 2,
+  readv: 3,
+  realpath: 2,
+  rename: 2,
+  rmdir: 2,
+  statfs: 2,
+  symlink: 3,
+  truncate: 2,
+  unlink: 1,
+  utimes: 3,
+  writev: 3,
+};
+
+function start(waiter: Waiter<never>, name: string, args: unknown[], count: number): void {
+  const passed = args.slice(0, count);
+  passed.length = count;
+  (async[name] as AnyFunction)(...passed, waiter.callback);
+}
+
+function replaceTwin(define: Define, name: string, count: number): void {
+  define.replace(
+    fs,
+    `${name}Sync`,
+    (sync) =>
+      (...args) =>
+        canSuspend() ? block<never>((waiter) => start(waiter, name, args, count)) : sync(...args),
+  );
+}
+
+/** A file that was opened for a fiber that is gone. */
+function closeUnseen(fd: number): void {
+  async.close?.(fd, () => {});
+}
+
+/**
+ * The functions that go through a file in several steps look at their signal before each; `aborted` is all they ask
+ * it for, and costs less than an AbortController.
+ */
+function withSignal(options: unknown, signal: { aborted: boolean }): unknown {
+  if (options === undefined || options === null) return { signal };
+  if (typeof options === "string") return { encoding: options, signal };
+  return typeof options === "object" ? { ...options, signal } : options;
+}
+
+function replaceWholeFile(define: Define, name: "readFile" | "writeFile" | "appendFile", optionsAt: number): void {
+  define.replace(fs, `${name}Sync`, (sync) => (...args) => {
+    if (!canSuspend()) return sync(...args);
+    return block<never>((waiter) => {
+      const signal = { aborted: false };
+      const passed = args.slice(0, optionsAt);
+      passed.length = optionsAt;
+      (async[name] as AnyFunction)(...passed, withSignal(args[optionsAt], signal), waiter.callback);
+      return () => {
+        signal.aborted = true;
+      };
+    });
+  });
+}
+
+function replaceStat(define: Define, name: "stat" | "lstat"): void {
+  define.replace(fs, `${name}Sync`, (sync) => (...args) => {
+    if (!canSuspend()) return sync(...args);
+    try {
+      return block<never>((waiter) => start(waiter, name, args, 2));
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      // Only Node's own function knows for which errors this version returns undefined; it answers at once.
+      if (args[1]?.throwIfNoEntry === false && (code === "ENOENT" || code === "ENOTDIR")) return sync(...args);
+      throw error;
+    }
+  });
+}
+
+export const fsPatch: ModulePatch = {
+  name: "fs",
+  apply(define) {
+    for (const [name, count] of Object.entries(twins)) replaceTwin(define, name, count);
+    replaceWholeFile(define, "readFile", 1);
+    replaceWholeFile(define, "writeFile", 2);
+    replaceWholeFile(define, "appendFile", 2);
+    replaceStat(define, "stat");
+    replaceStat(define, "lstat");
+
+    define.replace(fs, "openSync", (sync) => (...args) => {
+      if (!canSuspend()) return sync(...args);
+      return block<number>((waiter) => {
+        waiter.discard = closeUnseen;
+        start(waiter as Waiter<never>, "open", args, 3);
+      });
+    });
+
+    define.replace(fs, "existsSync", (sync) => (path) => {
+      if (!canSuspend()) return sync(path);
+      try {
+        block<void>((waiter) => start(waiter as Waiter<never>, "access", [path], 2));
+        return true;
+      } catch (error) {
+        if (typeof (error as NodeJS.ErrnoException).code !== "string") throw error; // thrown into the fiber
+        const { code } = error as NodeJS.ErrnoException;
+        if (code === "ERR_FIBER_EXIT" || code === "ERR_TIMEOUT") throw error;
+        return false;
+      }
+    });
+
+    define.replace(fs, "rmSync", (sync) => (...args) => {
+      if (!canSuspend()) return sync(...args);
+      return block<void>((waiter) => start(waiter as Waiter<never>, "rm", args, 2));
+    });
+
+    define.replace(
+      fs,
+      "readSync",
+      (sync) =>
+        function readSync(
+          fd: number,
+          buffer: NodeJS.ArrayBufferView,
+          at?: unknown,
+          length?: number,
+          position?: unknown,
+        ) {
+          // biome-ignore lint/complexity/noArguments: as in Node's function, their number matters
+          const given = arguments as unknown as unknown[];
+          const named = given.length <= 3 || (at !== null && typeof at === "object");
+          if (!canSuspend() || !ArrayBuffer.isView(buffer) || (named && at !== undefined && typeof at !== "object")) {
+            return sync(...given);
+          }
+          const options = named ? ((at ?? {}) as fs.ReadSyncOptions) : { offset: at as number, length, position };
+          const offset = (options.offset ?? 0) as number;
+          const count = named ? (options.length ?? buffer.byteLength - offset) : length;
+          return block<number>((waiter) => {
+            async.read?.(fd, buffer, offset, count, options.position ?? null, waiter.callback);
+          });
+        },
+    );
+
+    define.replace(fs, "writeSync", (sync) => (...args) => {
+      if (!canSuspend()) return sync(...args);
+      return block<number>((waiter) => {
+        const [fd, data] = args;
+        if (typeof data === "string") async.write?.(fd, data, args[2] ?? null, args[3] ?? "utf8", waiter.callback);
+        else if (args[2] !== null && typeof args[2] === "object") async.write?.(fd, data, args[2], waiter.callback);
+        else async.write?.(fd, data, args[2], args[3], args[4], waiter.callback);
+      });
+    });
+  },
+};

@@ -1,0 +1,47 @@
+// The patch: which of Node's modules it covers, and how a program turns it on and off.
+import { invalidArgument } from "../runtime/errors";
+import { atomicsPatch } from "./atomics";
+import { fsPatch } from "./fs";
+import { httpPatch, httpsPatch } from "./http";
+import { Patches } from "./patching";
+import { streamPatch } from "./stream";
+import { timersPatch } from "./timers";
+
+const patches = new Patches([fsPatch, streamPatch, timersPatch, httpPatch, httpsPatch, atomicsPatch]);
+
+/** Which modules to patch, by name: `{ fs: true, net: false }`. Those that are not named are patched. */
+export type PatchOptions = Record<string, boolean>;
+
+/**
+ * Makes Node's blocking functions suspend the fiber that calls them, starts server handlers in fibers, and adds the
+ * blocking functions that Node lacks. Patching again changes nothing. (gevent: `monkey.patch_all`)
+ * @throws ERR_INVALID_ARG_TYPE for a name that is not patchable
+ */
+export function patch(options: PatchOptions = {}): void {
+  patches.apply(chosen(options, true));
+}
+
+/** Takes `patch` back, for tests. What has captured a patched function keeps it. */
+export function unpatch(options: PatchOptions = {}): void {
+  patches.undo(chosen(options, true));
+}
+
+/** Whether a module is patched. */
+export function isPatched(name: string): boolean {
+  return patches.isPatched(name);
+}
+
+/** Node's own function in the place of a patched one: `original("fs", "readFileSync")`. */
+export function original(name: string, key: string): unknown {
+  return patches.original(name, key);
+}
+
+function chosen(options: unknown, fallback: boolean): string[] {
+  if (typeof options !== "object" || options === null) throw invalidArgument("options", "of type object", options);
+  for (const [name, value] of Object.entries(options)) {
+    if (!patches.names.includes(name))
+      throw invalidArgument(`options.${name}`, `one of ${patches.names.join(", ")}`, name);
+    if (typeof value !== "boolean") throw invalidArgument(`options.${name}`, "of type boolean", value);
+  }
+  return patches.names.filter((name) => (options as PatchOptions)[name] ?? fallback);
+}

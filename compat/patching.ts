@@ -1,0 +1,101 @@
+// How Node's modules are patched: selectively, once, visibly, and so that it can be undone.
+import Module from "node:module";
+import { type AnyFunction, disguise } from "../runtime/disguise";
+import { invalidArgument } from "../runtime/errors";
+
+/** One of Node's modules (or globals), and what is replaced in it or added to it. */
+export interface ModulePatch {
+  readonly name: string;
+  apply(define: Define): void;
+}
+
+export interface Define {
+  /** Puts `make(original)` in the place of a function, under its name, length and other properties. */
+  replace(target: object, key: string, make: (original: AnyFunction) => AnyFunction): void;
+  /** Adds a function that Node lacks. If Node has one by that name, it stays. */
+  add(target: object, key: string, value: AnyFunction): void;
+}
+
+interface Change {
+  target: object;
+  key: string;
+  before: PropertyDescriptor | undefined;
+}
+
+export class Patches {
+  readonly #modules: Map<string, ModulePatch>;
+  readonly #changes = new Map<string, Change[]>();
+
+  constructor(modules: ModulePatch[]) {
+    this.#modules = new Map(modules.map((module) => [module.name, module]));
+  }
+
+  get names(): string[] {
+    return [...this.#modules.keys()];
+  }
+
+  #check(name: unknown): string {
+    if (typeof name !== "string" || !this.#modules.has(name)) {
+      throw invalidArgument("name", `one of ${this.names.join(", ")}`, name);
+    }
+    return name;
+  }
+
+  isPatched(name: string): boolean {
+    return this.#changes.has(this.#check(name));
+  }
+
+  /** What `key` of a module was before it was patched; what it is, if it is not. */
+  original(name: string, key: string): unknown {
+    const changes = this.#changes.get(this.#check(name));
+    const change = changes?.find((one) => one.key === key);
+    if (change) return change.before?.value;
+    const module = name === "Atomics" ? Atomics : (process.getBuiltinModule?.(name) ?? require(name));
+    return (module as Record<string, unknown>)[key];
+  }
+
+  apply(names: string[]): void {
+    for (const name of names) {
+      if (this.#changes.has(name)) continue;
+      const changes: Change[] = [];
+      (this.#modules.get(name) as ModulePatch).apply(recorder(changes));
+      this.#changes.set(name, changes);
+    }
+    Module.syncBuiltinESMExports();
+  }
+
+  undo(names: string[]): void {
+    for (const name of names) {
+      for (const { target, key, before } of (this.#changes.get(name) ?? []).reverse()) {
+        if (before) Object.defineProperty(target, key, before);
+        else delete (target as Record<string, unknown>)[key];
+      }
+      this.#changes.delete(name);
+    }
+    Module.syncBuiltinESMExports();
+  }
+}
+
+function recorder(changes: Change[]): Define {
+  const put = (target: object, key: string, before: PropertyDescriptor | undefined, value: AnyFunction) => {
+    changes.push({ target, key, before });
+    Object.defineProperty(target, key, {
+      configurable: true,
+      enumerable: before?.enumerable ?? false,
+      writable: true,
+      value,
+    });
+  };
+  return {
+    replace(target, key, make) {
+      const before = Object.getOwnPropertyDescriptor(target, key);
+      const original: unknown = (target as Record<string, unknown>)[key]; // inherited, perhaps
+      if (typeof original !== "function" || before?.configurable === false) return; // not in this version of Node
+      put(target, key, before, disguise(make(original as AnyFunction), original as AnyFunction));
+    },
+    add(target, key, value) {
+      if (key in target) return;
+      put(target, key, undefined, disguise(value, value));
+    },
+  };
+}
