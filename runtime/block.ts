@@ -118,8 +118,17 @@ function enter(start: (waiter: Waiter) => (() => void) | void): void {
 
 function pending(): boolean {
   const coroutine = current as Coroutine;
+  if (coroutine.inspect !== null) return answer(coroutine.inspect);
   if (coroutine.interrupts !== null || (coroutine.waiter as Waiter).outcome !== Outcome.Pending) return false;
   coroutine.state = State.Suspended;
+  return true;
+}
+
+// The stack was resumed only to be looked at.
+function answer(inspect: (trace: string) => void): true {
+  const here: { stack?: string } = {};
+  Error.captureStackTrace(here, block);
+  inspect((here.stack ?? "").split("\n").slice(1).join("\n"));
   return true;
 }
 

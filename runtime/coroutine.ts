@@ -57,6 +57,7 @@ export function currentRoot(): Coroutine | null {
 
 const warm = new Map<number, Lease[]>();
 const resources: (AsyncResource | undefined)[] = []; // by stack: the async context of what runs there
+const names: string[] = []; // by stack: what it is called
 const starved: Coroutine[] = []; // could not be given a stack; start when one is free
 let leased = 0;
 let shortage: Error | null = null; // why the last lease failed, until a stack is free again
@@ -107,6 +108,8 @@ export function stackCounts(): { leased: number; created: number; starved: numbe
 }
 
 export abstract class Coroutine implements Runnable {
+  /** For people: in reports and errors. */
+  name: string;
   /** @internal */ state: State = State.New;
   /** @internal The async context: entered on the resumer's stack around every resume. */
   readonly resource: AsyncResource;
@@ -122,10 +125,20 @@ export abstract class Coroutine implements Runnable {
   /** @internal The coroutine on whose behalf this one runs, as a part of it (guards/async-scope.ts), and the reverse. */
   host: Coroutine | null = null;
   /** @internal */ child: Coroutine | null = null;
+  /** @internal Asked for by `suspendedFibers`: gets the stack trace instead of waiting on. */
+  inspect: ((trace: string) => void) | null = null;
   #task: Task | null;
   #lease: Lease | null = null;
 
-  constructor(fn: Task["fn"], self: unknown, args: unknown[], stackSize: number, resource: AsyncResource) {
+  constructor(
+    name: string,
+    fn: Task["fn"],
+    self: unknown,
+    args: unknown[],
+    stackSize: number,
+    resource: AsyncResource,
+  ) {
+    this.name = name;
     this.#task = { fn, self, args };
     this.stackSize = stackSize;
     this.resource = resource;
@@ -169,6 +182,7 @@ export abstract class Coroutine implements Runnable {
       return false;
     }
     resources[this.#lease.stack] = this.resource;
+    names[this.#lease.stack] = this.name;
     return true;
   }
 
@@ -309,4 +323,33 @@ function abandoned(stack: number, stackSize: number): void {
   } catch (error) {
     raise(error);
   }
+}
+
+/** A fiber that is suspended, and the trace of the frames that it is suspended in. */
+export interface SuspendedFiber {
+  name: string;
+  trace: string;
+}
+
+// Stands in for the owner of a stack, to ask it where it is. (The owner itself is not kept anywhere, see above.)
+class Inspection extends Coroutine {
+  protected override settle(): void {}
+}
+
+/**
+ * All that are suspended now. Nobody keeps a record of where: each is resumed for the moment that it takes to look at
+ * its own stack, and suspends again. On the hub's stack only.
+ */
+export function suspendedFibers(): SuspendedFiber[] {
+  const found: SuspendedFiber[] = [];
+  for (const [stack, resource] of resources.entries()) {
+    if (resource === undefined) continue;
+    const name = names[stack] as string;
+    const inspection = new Inspection(name, () => {}, undefined, [], 0, resource);
+    inspection.inspect = (trace) => found.push({ name, trace });
+    current = inspection;
+    runInAsyncScope.call(resource, stacks.resume, undefined, stack);
+    current = null;
+  }
+  return found;
 }

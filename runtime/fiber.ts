@@ -64,8 +64,6 @@ export function configure(options: { stackSize?: number }): void {
 export class Fiber<T = unknown> extends Coroutine implements PromiseLike<T> {
   /** A number that no other fiber of this thread has. */
   readonly id = ++lastId;
-  /** For people: in reports and errors. */
-  name: string;
   #links: Link<T>[] | null = null;
   #outcome: unknown = undefined;
   #failed = false;
@@ -91,8 +89,7 @@ export class Fiber<T = unknown> extends Coroutine implements PromiseLike<T> {
     if (typeof name !== "string") throw invalidArgument("options.name", "of type string", name);
     const size = stackSize === undefined ? defaultStackSize : checkStackSize(stackSize, "options.stackSize");
     if (resource === undefined) admit();
-    super(fn, undefined, [], size, resource ?? new AsyncResource("FIBER"));
-    this.name = name;
+    super(name, fn, undefined, [], size, resource ?? new AsyncResource("FIBER"));
   }
 
   /** Whether it was started: it runs at the hub's next turn, runs, or has ended. */

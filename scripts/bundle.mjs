@@ -10,9 +10,8 @@ import { build } from "esbuild";
 const root = path.join(path.dirname(fileURLToPath(import.meta.url)), "..");
 const dist = path.join(root, "dist");
 
-await build({
+const common = {
   absWorkingDir: root,
-  entryPoints: { main: "src/index.ts" },
   outdir: dist,
   bundle: true,
   packages: "external",
@@ -21,7 +20,10 @@ await build({
   target: "node20",
   sourcemap: true,
   sourcesContent: false,
-});
+  tsconfigRaw: {}, // its paths are for the type checker: in a bundle "runtime" is the package itself
+};
+await build({ ...common, entryPoints: { main: "src/index.ts" } });
+await build({ ...common, entryPoints: { cli: "src/cli/index.ts" }, banner: { js: "#!/usr/bin/env node" } });
 
 // Two copies of the package in one thread would have two hubs: the second one hands out the first one's exports.
 // The dead branch tells Node's lexer the names, for import { spawn } from "runtime".

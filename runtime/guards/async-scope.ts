@@ -20,7 +20,7 @@ class Scope extends Coroutine {
     self: unknown,
     args: unknown[],
   ) {
-    super(fn, self, args, host.stackSize, resource);
+    super(host.name, fn, self, args, host.stackSize, resource);
     this.host = host;
   }
 

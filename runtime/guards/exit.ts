@@ -3,8 +3,14 @@
 // Its listeners run on the caller's stack, and Node promises them that nothing else runs any more. One that writes
 // a file must not let the hub go on.
 import { pinned } from "../block";
-import { current } from "../coroutine";
 import { replace } from "../disguise";
+
+let called = false;
+
+/** Whether the program has asked for its end itself. */
+export function exitWasCalled(): boolean {
+  return called;
+}
 
 export function guardExit(): void {
   replace(
@@ -12,7 +18,7 @@ export function guardExit(): void {
     "exit",
     (exit) =>
       function (this: unknown, ...args: unknown[]) {
-        if (current === null) return Reflect.apply(exit, this, args);
+        called = true;
         return pinned("inside process.exit()", () => Reflect.apply(exit, this, args));
       },
   );

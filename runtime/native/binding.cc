@@ -102,6 +102,7 @@ void Export(Local<Context> context, Local<Object> target, const char* name, Func
 void Open(const FunctionCallbackInfo<Value>& args) {
   Isolate* isolate = args.GetIsolate();
   Instance* instance = InstanceOf(args);
+  if (instance->carrier) return Throw(isolate, "another copy of the package has opened it in this thread");
   Local<Context> context = instance->context.Get(isolate);
   if (!v8::Locker::IsLocked(isolate)) return Throw(isolate, "the embedder does not hold the isolate's lock");
   // A collection of wasm code with archived threads aborts the process in V8.

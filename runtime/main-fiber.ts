@@ -1,0 +1,25 @@
+// The main fiber: a whole program in a fiber, so that it may block from its first line.
+import { suspendedFibers } from "./coroutine";
+import { Fiber } from "./fiber";
+import { exitWasCalled } from "./guards/exit";
+
+/** As Node exits when the event loop runs dry under a top-level await. */
+const UNSETTLED = 13;
+
+/**
+ * Runs a program in the main fiber, so that it may block from its first line; `runtime run` does this with a file.
+ * If the event loop runs dry while the main fiber is still suspended, the program would block for ever: then standard
+ * error tells which fibers wait where, and the exit code is 13.
+ * @returns the main fiber; a failure of it that nobody looks at ends the process, as an uncaught error does
+ */
+export function runMain<T>(program: () => T): Fiber<T> {
+  const main = new Fiber(program, { name: "main" });
+  process.on("exit", (code) => {
+    if (main.dead || code !== 0 || exitWasCalled()) return;
+    process.exitCode = UNSETTLED;
+    const fibers = suspendedFibers();
+    const list = fibers.map(({ name, trace }) => `\n  ${name || "(anonymous)"} is suspended\n${trace}`).join("\n");
+    process.stderr.write(`Deadlock: the main fiber is suspended, and nothing is left that could resume it.\n${list}\n`);
+  });
+  return main.start();
+}
