@@ -1,5 +1,6 @@
 // How Node's modules are patched: selectively, once, visibly, and so that it can be undone.
 import Module from "node:module";
+import path from "node:path";
 import { type AnyFunction, disguise } from "../runtime/disguise";
 import { invalidArgument } from "../runtime/errors";
 
@@ -55,6 +56,7 @@ export class Patches {
   }
 
   apply(names: string[]): void {
+    if (this.#changes.size === 0) warnIfLate();
     for (const name of names) {
       if (this.#changes.has(name)) continue;
       const changes: Change[] = [];
@@ -74,6 +76,25 @@ export class Patches {
     }
     Module.syncBuiltinESMExports();
   }
+}
+
+/**
+ * A module that ran before may have taken functions out of Node's modules (`const { readFileSync } = require("fs")`): it
+ * keeps the originals. Which did cannot be seen, so all are named that could have.
+ */
+function warnIfLate(): void {
+  const own = path.join(__dirname, "..") + path.sep;
+  const early = Object.values(require.cache).filter(
+    (module) => module?.loaded && !module.filename.startsWith(own) && !module.filename.includes("node-gyp-build"),
+  );
+  if (early.length === 0) return;
+  const shown = early.slice(0, 3).map((module) => module?.filename);
+  const more = early.length > shown.length ? `, and ${early.length - shown.length} more` : "";
+  process.emitWarning(
+    `runtime/patch was loaded after ${shown.join(", ")}${more}: functions that they took out of Node's modules stay ` +
+      "unpatched. Import it first.",
+    { type: "RuntimeWarning", code: "RUNTIME_LATE_PATCH" },
+  );
 }
 
 function recorder(changes: Change[]): Define {

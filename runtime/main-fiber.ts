@@ -6,6 +6,14 @@ import { exitWasCalled } from "./guards/exit";
 /** As Node exits when the event loop runs dry under a top-level await. */
 const UNSETTLED = 13;
 
+/** A trace without the frames of this package, which are the same in every one. */
+function ownFrames(trace: string): string {
+  return trace
+    .split("\n")
+    .filter((frame) => !frame.includes(__dirname))
+    .join("\n");
+}
+
 /**
  * Runs a program in the main fiber, so that it may block from its first line; `runtime run` does this with a file.
  * If the event loop runs dry while the main fiber is still suspended, the program would block for ever: then standard
@@ -18,7 +26,9 @@ export function runMain<T>(program: () => T): Fiber<T> {
     if (main.dead || code !== 0 || exitWasCalled()) return;
     process.exitCode = UNSETTLED;
     const fibers = suspendedFibers();
-    const list = fibers.map(({ name, trace }) => `\n  ${name || "(anonymous)"} is suspended\n${trace}`).join("\n");
+    const list = fibers
+      .map(({ name, trace }) => `\n  ${name || "(anonymous)"} is suspended\n${ownFrames(trace)}`)
+      .join("\n");
     process.stderr.write(`Deadlock: the main fiber is suspended, and nothing is left that could resume it.\n${list}\n`);
   });
   return main.start();
