@@ -18,7 +18,7 @@ async function start(file, env = {}, execArgv = []) {
   return { child, url };
 }
 
-const agent = new http.Agent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY });
+const agent = new http.Agent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY, maxFreeSockets: 10_000 });
 
 function get(url) {
   return new Promise((resolve, reject) => {
@@ -64,6 +64,7 @@ const patched = await start("server.js", { ...env, PORT: port }, ["--require", "
 line("1 request", await measure(patched.url, 1), 1);
 line(`${few} requests at once`, await measure(patched.url, few), few);
 line(`${many} requests at once`, await measure(patched.url, many), many);
+line(`${many} requests at once, now warm`, await measure(patched.url, many), many);
 
 const broken = await get(`${patched.url}/broken/1`); // an error after 200 ms, caught by the handler's own try/catch
 const leaving = http.get(`${patched.url}/report/1`).on("error", () => {});

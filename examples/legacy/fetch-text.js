@@ -6,7 +6,7 @@ const { Worker } = require("node:worker_threads");
 const LIMIT = 64 * 1024;
 const worker = new Worker(
   `const http = require("node:http");
-   const agent = new http.Agent({ keepAlive: true });
+   const agent = new http.Agent({ keepAlive: true, maxFreeSockets: 4096 });
    require("node:worker_threads").parentPort.on("message", ({ url, shared }) => {
      const answer = (state, text) => {
        const head = new Int32Array(shared, 0, 2);

@@ -34,6 +34,6 @@ function handle(req, res) {
 }
 
 const server = http.createServer(handle);
-server.listen(Number(process.env.PORT ?? 0), "127.0.0.1", () => {
+server.listen({ port: Number(process.env.PORT ?? 0), host: "127.0.0.1", backlog: 4096 }, () => {
   process.send?.({ url: `http://127.0.0.1:${server.address().port}` });
 });
