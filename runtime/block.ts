@@ -104,6 +104,7 @@ function enter(start: (waiter: Waiter) => (() => void) | void): void {
   if (!canSuspend()) throw refusal();
   const coroutine = current as Coroutine;
   if (coroutine.interrupts !== null) throw takeInterrupt(coroutine);
+  coroutine.waiter?.abandon(); // left behind by a stack overflow
   const waiter = new Waiter(coroutine);
   coroutine.waiter = waiter;
   try {

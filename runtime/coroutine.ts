@@ -115,8 +115,8 @@ export abstract class Coroutine implements Runnable {
   readonly resource: AsyncResource;
   /** @internal */ readonly asyncId: number;
   /** @internal */ readonly stackSize: number;
-  /** @internal What it is suspended on: a Waiter, of which only block.ts knows. */
-  waiter: unknown = null;
+  /** @internal What it is suspended on: a Waiter, of which only block.ts knows more. */
+  waiter: { abandon(): void } | null = null;
   /** @internal Errors that were thrown into it and are yet to appear in it. */
   interrupts: unknown[] | null = null;
   /** @internal More than 0: in a frame that must not be left half-way, for the reason in `pinnedBy`. */
@@ -160,8 +160,13 @@ export abstract class Coroutine implements Runnable {
     const resumer = current;
     current = this;
     this.state = State.Running;
-    runInAsyncScope.call(this.resource, stacks.resume, undefined, (this.#lease as Lease).stack);
-    current = resumer;
+    try {
+      runInAsyncScope.call(this.resource, stacks.resume, undefined, (this.#lease as Lease).stack);
+    } finally {
+      current = resumer;
+      // It did not get to run: the resumer's own stack was at its limit. Another turn has more room.
+      if (this.state === State.Running) this.makeReady();
+    }
   }
 
   #start(): boolean {
@@ -194,6 +199,8 @@ export abstract class Coroutine implements Runnable {
   }
 
   #end(failed: boolean, outcome: unknown): void {
+    this.waiter?.abandon(); // left behind by a stack overflow on the way into, or out of, a blocking call
+    this.waiter = null;
     this.state = State.Dead;
     this.interrupts = null;
     this.settle(failed, outcome);

@@ -65,6 +65,7 @@ export class Fiber<T = unknown> extends Coroutine implements PromiseLike<T> {
   /** A number that no other fiber of this thread has. */
   readonly id = ++lastId;
   #links: Link<T>[] | null = null;
+  #observed = false; // somebody wants to know its outcome
   #outcome: unknown = undefined;
   #failed = false;
   #promise: Promise<T> | null = null;
@@ -181,7 +182,11 @@ export class Fiber<T = unknown> extends Coroutine implements PromiseLike<T> {
     checkFunction(callback, "callback");
     this.#observe();
     if (this.dead) schedule({ run: () => callback(this) });
-    else if (this.#links === null) this.#links = [callback];
+    else this.#addLink(callback);
+  }
+
+  #addLink(callback: Link<T>): void {
+    if (this.#links === null) this.#links = [callback];
     else this.#links.push(callback);
   }
 
@@ -213,7 +218,8 @@ export class Fiber<T = unknown> extends Coroutine implements PromiseLike<T> {
     this.#links = null;
     if (links !== null) {
       for (const link of links) schedule({ run: () => link(this) });
-    } else if (this.#failed && this.#promise === null) this.unobserved(outcome);
+    }
+    if (this.#failed && !this.#observed) this.unobserved(outcome);
   }
 
   /** @internal A failure, and so far nobody who wants to know. */
@@ -222,7 +228,8 @@ export class Fiber<T = unknown> extends Coroutine implements PromiseLike<T> {
   }
 
   #observe(): void {
-    if (this.#failed) this.#promise?.catch(() => {});
+    if (this.#failed && !this.#observed) this.#promise?.catch(() => {}); // it is handled from now on
+    this.#observed = true;
   }
 
   #wait(ms: number): void {
@@ -238,7 +245,7 @@ export class Fiber<T = unknown> extends Coroutine implements PromiseLike<T> {
         waiter.resolveLater();
       };
       const timer = expire(ms, done);
-      this.link(done);
+      this.#addLink(done);
       return stop;
     });
   }

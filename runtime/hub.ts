@@ -47,7 +47,11 @@ export function drain(): void {
     for (let turn = 1; next < queue.length; turn++) {
       const runnable = queue[next] as Runnable;
       queue[next++] = idle;
-      runnable.run();
+      try {
+        runnable.run();
+      } catch (error) {
+        raise(error); // a callback's, not its neighbours'
+      }
       if (turn % TURNS_BETWEEN_LOOKS === 0 && performance.now() > end) break;
     }
   } finally {

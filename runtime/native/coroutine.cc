@@ -95,9 +95,9 @@ class Coroutine {
 
   MachineContext* Resumer() { return resumer_ ? resumer_->context_.get() : carrier_->hub_.get(); }
 
-  void Finish() {
+  bool Finish() {
     finished_ = true;
-    context_->Finish();
+    return context_->Finish();
   }
 
   Carrier* carrier_;
@@ -120,14 +120,14 @@ Carrier::Carrier(Isolate* isolate, Local<v8::Context> context, std::unique_ptr<S
 
 Carrier::~Carrier() {
   // A worker's stacks go with it. The main thread ends only with the process, which takes all at once.
-  if (main_thread_) {
-    for (auto& coroutine : coroutines_) (void)coroutine.release();
-    (void)scratch_.release();
-    (void)machine_.release();
-    return;
-  }
-  for (auto& coroutine : coroutines_) coroutine->Finish();
-  if (scratch_) scratch_->Finish();
+  bool finished = !main_thread_;
+  for (auto& coroutine : coroutines_) finished = finished && coroutine->Finish();
+  if (scratch_) finished = finished && scratch_->Finish();
+  if (finished) return;
+  // libc still counts the threads that are left among its own, and reads their stacks: these must stay.
+  for (auto& coroutine : coroutines_) (void)coroutine.release();
+  (void)scratch_.release();
+  (void)machine_.release();
 }
 
 int Carrier::Acquire(size_t stack_size, std::string* error) {

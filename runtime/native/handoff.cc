@@ -27,9 +27,9 @@ class HandoffContext : public MachineContext {
     uv_sem_wait(&turn_);
   }
 
-  void Finish() override {
+  bool Finish() override {
     uv_sem_post(&turn_);
-    uv_thread_join(&thread_);
+    return uv_thread_join(&thread_) == 0;
   }
 
  private:

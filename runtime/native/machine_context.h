@@ -21,8 +21,8 @@ class MachineContext {
   virtual void SwitchTo(MachineContext* to) = 0;
 
   // Lets the context run to the end of its entry function, which must be about to return, and frees what it held.
-  // Called from another context; this one must not be running.
-  virtual void Finish() = 0;
+  // Called from another context; this one must not be running. False: the system refused, and it stays as it is.
+  virtual bool Finish() = 0;
 
   // Gives pages back that deep recursion touched below the running frame, if there are any. Runs on this context.
   virtual void Trim() {}

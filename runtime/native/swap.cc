@@ -109,14 +109,15 @@ class SwapContext : public MachineContext {
 
   void SwitchTo(MachineContext* to) override { runtime_swap(&registers_, &static_cast<SwapContext*>(to)->registers_); }
 
-  void Finish() override {
+  bool Finish() override {
     // The flags that libc gives its threads: the kernel clears the tid when the thread is gone, as pthread_join wants.
     constexpr unsigned long kFlags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SYSVSEM | CLONE_SIGHAND | CLONE_THREAD |
                                      CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID;
     AllSignalsBlocked blocked;
-    if (runtime_attach(&registers_, TidSlot(thread_), kFlags) < 0) return;  // no thread to be had: leave it as it is
+    if (runtime_attach(&registers_, TidSlot(thread_), kFlags) < 0) return false;
     pthread_join(thread_, nullptr);
     stacks_->Return(stack_);
+    return true;
   }
 
   void Trim() override {
