@@ -77,9 +77,8 @@ function withSignal(options: unknown, signal: { aborted: boolean }): unknown {
 }
 
 function replaceWholeFile(define: Define, name: "readFile" | "writeFile" | "appendFile", optionsAt: number): void {
-  define.replace(fs, `${name}Sync`, (sync) => (...args) => {
-    if (!canSuspend()) return sync(...args);
-    return block<never>((waiter) => {
+  const inSteps = (args: unknown[]) =>
+    block<never>((waiter) => {
       const signal = { aborted: false };
       const passed = args.slice(0, optionsAt);
       passed.length = optionsAt;
@@ -88,21 +87,38 @@ function replaceWholeFile(define: Define, name: "readFile" | "writeFile" | "appe
         signal.aborted = true;
       };
     });
-  });
+  define.replace(
+    fs,
+    `${name}Sync`,
+    orElse(inSteps, (_, code) => code === "EISDIR"),
+  );
+}
+
+/**
+ * In a fiber `cooperative`, else Node's own function; that one also where the first fails in a way that only Node's own
+ * knows how to report in this version. It answers at once then.
+ */
+function orElse(cooperative: (args: unknown[]) => unknown, retry: (args: unknown[], code: unknown) => boolean) {
+  return (sync: AnyFunction): AnyFunction =>
+    (...args) => {
+      if (!canSuspend()) return sync(...args);
+      try {
+        return cooperative(args);
+      } catch (error) {
+        if (retry(args, (error as NodeJS.ErrnoException | undefined)?.code)) return sync(...args);
+        throw error;
+      }
+    };
 }
 
 function replaceStat(define: Define, name: "stat" | "lstat"): void {
-  define.replace(fs, `${name}Sync`, (sync) => (...args) => {
-    if (!canSuspend()) return sync(...args);
-    try {
-      return block<never>((waiter) => start(waiter, name, args, 2));
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      // Only Node's own function knows for which errors this version returns undefined; it answers at once.
-      if (args[1]?.throwIfNoEntry === false && (code === "ENOENT" || code === "ENOTDIR")) return sync(...args);
-      throw error;
-    }
-  });
+  const isMissing = ([, options]: unknown[], code: unknown) =>
+    (options as fs.StatSyncOptions | undefined)?.throwIfNoEntry === false && (code === "ENOENT" || code === "ENOTDIR");
+  define.replace(
+    fs,
+    `${name}Sync`,
+    orElse((args) => block<never>((waiter) => start(waiter, name, args, 2)), isMissing),
+  );
 }
 
 export const fsPatch: ModulePatch = {

@@ -20,7 +20,7 @@ const common = {
   target: "node20",
   sourcemap: true,
   sourcesContent: false,
-  tsconfigRaw: {}, // its paths are for the type checker: in a bundle "runtime" is the package itself
+  tsconfigRaw: { compilerOptions: { alwaysStrict: true } }, // not its paths: in a bundle "runtime" is the package itself
 };
 await build({ ...common, entryPoints: { main: "src/index.ts" } });
 await build({ ...common, entryPoints: { cli: "src/cli/index.ts" }, banner: { js: "#!/usr/bin/env node" } });

@@ -1,0 +1,313 @@
+import nodeFs, { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { info, original, patch, spawn, unpatch, withTimeout } from "runtime";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+
+const fs = nodeFs as typeof nodeFs & Record<string, (...args: unknown[]) => unknown>;
+const fibers = info().switch !== "none";
+if (!fibers) console.log("fs in fibers: skipped, there are no fibers under RUNTIME_SWITCH=none");
+
+type Call = (dir: string) => unknown;
+const inDir =
+  (name: string, ...args: unknown[]): Call =>
+  (dir) => {
+    const resolved = args.map((arg) => (typeof arg === "string" && arg.startsWith("./") ? path.join(dir, arg) : arg));
+    return (fs[name] as (...args: unknown[]) => unknown)(...resolved);
+  };
+
+function withFile(use: (fd: number) => unknown, flags = "r+"): Call {
+  return (dir) => {
+    const fd = fs.openSync(path.join(dir, "file"), flags);
+    try {
+      return use(fd);
+    } finally {
+      fs.closeSync(fd);
+    }
+  };
+}
+
+const readInto =
+  (...args: unknown[]): Call =>
+  (dir) =>
+    withFile((fd) => {
+      const buffer = Buffer.alloc(8, ".");
+      const count = (fs.readSync as unknown as (...args: unknown[]) => number)(fd, buffer, ...args);
+      return { count, text: buffer.toString() };
+    })(dir);
+
+/** Each is run in the same small directory, by Node's own functions and by the patched ones in a fiber. */
+const calls: Record<string, Call> = {
+  "readFileSync as text": inDir("readFileSync", "./file", "utf8"),
+  "readFileSync as bytes": inDir("readFileSync", "./file"),
+  "readFileSync with options": inDir("readFileSync", "./file", { encoding: "latin1", flag: "r" }),
+  "readFileSync with null options": inDir("readFileSync", "./file", null),
+  "readFileSync of a file that is not there": inDir("readFileSync", "./none"),
+  "readFileSync of a directory": inDir("readFileSync", "./sub"),
+  "readFileSync with a bad encoding": inDir("readFileSync", "./file", "no-such-encoding"),
+  "readFileSync with bad options": inDir("readFileSync", "./file", 42),
+  "readFileSync with a bad path": inDir("readFileSync", 1.5),
+  "readFileSync with a null byte in the path": inDir("readFileSync", "a\0b"),
+  "readFileSync from a descriptor": withFile((fd) => [fs.readFileSync(fd, "utf8"), fs.readFileSync(fd, "utf8")]),
+  "readFileSync by URL": (dir) => fs.readFileSync(new URL(`file://${dir}/file`), "utf8"),
+  "writeFileSync, then the file": (dir) => {
+    fs.writeFileSync(path.join(dir, "new"), "text", { mode: 0o600 });
+    return fs.readFileSync(path.join(dir, "new"), "utf8") + (fs.statSync(path.join(dir, "new")).mode & 0o777);
+  },
+  "writeFileSync with flag wx on a file that exists": inDir("writeFileSync", "./file", "x", { flag: "wx" }),
+  "writeFileSync into a directory that is not there": inDir("writeFileSync", "./none/file", "x"),
+  "writeFileSync with bad data": inDir("writeFileSync", "./new", 42),
+  "writeFileSync to a descriptor": withFile((fd) => {
+    fs.writeFileSync(fd, "12");
+    return fs.readFileSync(fd, "utf8");
+  }),
+  "appendFileSync, then the file": (dir) => {
+    fs.appendFileSync(path.join(dir, "file"), "more");
+    return fs.readFileSync(path.join(dir, "file"), "utf8");
+  },
+  "statSync size": (dir) => fs.statSync(path.join(dir, "file")).size,
+  "statSync bigint": (dir) => fs.statSync(path.join(dir, "file"), { bigint: true }).size,
+  "statSync of nothing": inDir("statSync", "./none"),
+  "statSync of nothing, no throw": inDir("statSync", "./none", { throwIfNoEntry: false }),
+  "statSync below a file, no throw": inDir("statSync", "./file/x", { throwIfNoEntry: false }),
+  "lstatSync of a link": (dir) => fs.lstatSync(path.join(dir, "link")).isSymbolicLink(),
+  "lstatSync of nothing, no throw": inDir("lstatSync", "./none", { throwIfNoEntry: false }),
+  "fstatSync size": withFile((fd) => fs.fstatSync(fd).size),
+  readdirSync: (dir) => fs.readdirSync(dir).sort(),
+  "readdirSync with types": (dir) =>
+    fs
+      .readdirSync(dir, { withFileTypes: true })
+      .map((entry) => `${entry.name} ${entry.isDirectory()}`)
+      .sort(),
+  "readdirSync, recursive": (dir) => (fs.readdirSync(dir, { recursive: true }) as string[]).sort(),
+  "readdirSync of a file": inDir("readdirSync", "./file"),
+  mkdirSync: inDir("mkdirSync", "./made"),
+  "mkdirSync of what exists": inDir("mkdirSync", "./sub"),
+  "mkdirSync with bad options": inDir("mkdirSync", "./made", { recursive: "yes" }),
+  "mkdirSync, recursive": (dir) => path.relative(dir, fs.mkdirSync(path.join(dir, "a/b/c"), { recursive: true }) ?? ""),
+  mkdtempSync: (dir) => path.basename(fs.mkdtempSync(path.join(dir, "temp-"))).length,
+  rmSync: inDir("rmSync", "./file"),
+  "rmSync, recursive": (dir) => {
+    fs.rmSync(path.join(dir, "sub"), { recursive: true });
+    return fs.existsSync(path.join(dir, "sub"));
+  },
+  "rmSync of nothing": inDir("rmSync", "./none"),
+  "rmSync of nothing, forced": inDir("rmSync", "./none", { force: true }),
+  "rmSync of a directory": inDir("rmSync", "./sub"),
+  "rmdirSync of a full directory": inDir("rmdirSync", "./sub"),
+  unlinkSync: inDir("unlinkSync", "./file"),
+  "unlinkSync of nothing": inDir("unlinkSync", "./none"),
+  renameSync: inDir("renameSync", "./file", "./moved"),
+  "renameSync of nothing": inDir("renameSync", "./none", "./moved"),
+  "copyFileSync, then the copy": (dir) => {
+    fs.copyFileSync(path.join(dir, "file"), path.join(dir, "copy"));
+    return fs.readFileSync(path.join(dir, "copy"), "utf8");
+  },
+  "copyFileSync, exclusive, on what exists": inDir("copyFileSync", "./file", "./link", 1),
+  "copyFileSync with a bad mode": inDir("copyFileSync", "./file", "./copy", "x"),
+  "cpSync, recursive": (dir) => {
+    fs.cpSync(path.join(dir, "sub"), path.join(dir, "sub2"), { recursive: true });
+    return fs.readdirSync(path.join(dir, "sub2"));
+  },
+  existsSync: (dir) => [fs.existsSync(path.join(dir, "file")), fs.existsSync(path.join(dir, "none"))],
+  "existsSync of nonsense": () => [fs.existsSync(undefined as never), fs.existsSync("a\0b")],
+  accessSync: inDir("accessSync", "./file"),
+  "accessSync of nothing": inDir("accessSync", "./none", 4),
+  "accessSync with a bad mode": inDir("accessSync", "./file", 99),
+  "openSync of nothing": inDir("openSync", "./none", "r"),
+  "openSync with bad flags": inDir("openSync", "./file", "zzz"),
+  "closeSync of a bad descriptor": inDir("closeSync", 99999),
+  "closeSync of nonsense": inDir("closeSync", "1"),
+  "readSync of all": readInto(),
+  "readSync with numbers": readInto(1, 3, 2),
+  "readSync with options": readInto({ offset: 2, length: 2, position: 0 }),
+  "readSync past the end": readInto(0, 8, 1000),
+  "readSync of nothing": readInto(0, 0, 0),
+  "readSync beyond the buffer": readInto(6, 8, 0),
+  "readSync with a bad offset": readInto(-1, 1, 0),
+  "readSync into nonsense": withFile((fd) => fs.readSync(fd, "x" as never)),
+  "writeSync of text": withFile((fd) => [fs.writeSync(fd, "äb", 1, "utf8"), fs.readFileSync(fd, "utf8")]),
+  "writeSync of bytes": withFile((fd) => fs.writeSync(fd, Buffer.from("abc"), 1, 1, 0)),
+  "writeSync with options": withFile((fd) => fs.writeSync(fd, Buffer.from("abc"), { offset: 1 } as never)),
+  "writeSync of nonsense": withFile((fd) => fs.writeSync(fd, 42 as never)),
+  "writeSync to a file open for reading": withFile((fd) => fs.writeSync(fd, "x"), "r"),
+  readvSync: withFile((fd) => {
+    const parts = [Buffer.alloc(2), Buffer.alloc(3)];
+    return [fs.readvSync(fd, parts), Buffer.concat(parts).toString()];
+  }),
+  writevSync: withFile((fd) => fs.writevSync(fd, [Buffer.from("a"), Buffer.from("b")])),
+  "ftruncateSync, then size": withFile((fd) => {
+    fs.ftruncateSync(fd, 3);
+    return fs.fstatSync(fd).size;
+  }),
+  "truncateSync, then the file": (dir) => {
+    fs.truncateSync(path.join(dir, "file"), 2);
+    return fs.readFileSync(path.join(dir, "file"), "utf8");
+  },
+  readlinkSync: (dir) => path.relative(dir, fs.readlinkSync(path.join(dir, "link"))),
+  realpathSync: (dir) => path.relative(fs.realpathSync(dir), fs.realpathSync(path.join(dir, "link"))),
+  "symlinkSync on what exists": inDir("symlinkSync", "x", "./link"),
+  linkSync: inDir("linkSync", "./file", "./hard"),
+  "chmodSync, then mode": (dir) => {
+    fs.chmodSync(path.join(dir, "file"), 0o640);
+    return fs.statSync(path.join(dir, "file")).mode & 0o777;
+  },
+  "utimesSync, then mtime": (dir) => {
+    fs.utimesSync(path.join(dir, "file"), 1, 2);
+    return fs.statSync(path.join(dir, "file")).mtimeMs;
+  },
+  fsyncSync: withFile((fd) => fs.fsyncSync(fd)),
+};
+
+function makeDir(): string {
+  const dir = mkdtempSync(path.join(tmpdir(), "runtime-fs-"));
+  nodeFs.writeFileSync(path.join(dir, "file"), "content");
+  nodeFs.mkdirSync(path.join(dir, "sub"));
+  nodeFs.writeFileSync(path.join(dir, "sub", "inner"), "");
+  nodeFs.symlinkSync(path.join(dir, "file"), path.join(dir, "link"));
+  return dir;
+}
+
+/** What a call comes to, with the directory's own name taken out. */
+function outcome(call: Call, dir: string): unknown {
+  const plain = (text: string) => text.replaceAll(dir, "DIR");
+  try {
+    return { value: call(dir) };
+  } catch (error) {
+    const {
+      name,
+      message,
+      code,
+      errno,
+      syscall,
+      path: file,
+      dest,
+    } = error as NodeJS.ErrnoException & { dest?: string };
+    return {
+      name,
+      message: plain(message),
+      code,
+      errno,
+      syscall,
+      path: file && plain(file),
+      dest: dest && plain(dest),
+    };
+  }
+}
+
+describe.runIf(fibers)("fs in a fiber", () => {
+  let dir: string;
+  beforeEach(() => {
+    dir = makeDir();
+  });
+  afterEach(() => {
+    unpatch({ fs: true });
+    rmSync(dir, { recursive: true, force: true });
+  });
+
+  it.each(Object.keys(calls))("%s comes to the same as with Node's own", async (name) => {
+    const call = calls[name] as Call;
+    unpatch();
+    const other = makeDir();
+    const expected = outcome(call, other);
+    rmSync(other, { recursive: true, force: true });
+    patch();
+    expect(await spawn(() => outcome(call, dir))).toEqual(expected);
+  });
+
+  it("keeps the hub free: another fiber runs while one is inside", async () => {
+    patch();
+    for (const name of ["readFileSync", "statSync", "readdirSync", "existsSync", "openSync"]) {
+      const order: string[] = [];
+      const target = name === "readdirSync" ? dir : path.join(dir, "file");
+      const first = spawn(() => {
+        const result = (fs[name] as (target: string) => unknown)(target);
+        if (name === "openSync") fs.closeSync(result as number);
+        order.push(name);
+      });
+      const second = spawn(() => order.push("other"));
+      await Promise.all([first, second]);
+      expect(order).toEqual(["other", name]);
+    }
+  });
+
+  it("shows the fiber's own frames in an error's stack", async () => {
+    patch();
+    const error = await spawn(function reader() {
+      try {
+        return fs.readFileSync(path.join(dir, "none"));
+      } catch (caught) {
+        return caught as Error;
+      }
+    });
+    expect((error as Error).stack).toMatch(/^Error: ENOENT: no such file or directory, open/);
+    expect((error as Error).stack).toContain("reader");
+  });
+
+  it("closes a file that was being opened when its fiber was killed", async () => {
+    patch();
+    const open = () => nodeFs.readdirSync("/proc/self/fd").length;
+    const before = open();
+    for (let i = 0; i < 20; i++) {
+      const fiber = spawn(() => fs.openSync(path.join(dir, "file")));
+      const killer = spawn(() => fiber.kill());
+      await killer;
+      expect(fiber.dead).toBe(true);
+    }
+    await new Promise((resolve) => nodeFs.stat(dir, resolve)); // behind the opens and closes in the pool
+    await expect.poll(open).toBeLessThanOrEqual(before);
+  });
+
+  it("stops reading a large file when its fiber times out", async () => {
+    patch();
+    const fifo = path.join(dir, "fifo");
+    const { execFileSync } = await import("node:child_process");
+    execFileSync("mkfifo", [fifo]);
+    const keep = nodeFs.openSync(fifo, nodeFs.constants.O_RDWR); // a writer that never writes
+    const result = await spawn(() => withTimeout(20, () => fs.readFileSync(fifo), "too late"));
+    expect(result).toBe("too late");
+    nodeFs.writeSync(keep, "x"); // lets the read that is under way in the pool go
+    nodeFs.closeSync(keep);
+  });
+
+  it("lets a kill through existsSync, and does not take it for a missing file", async () => {
+    patch();
+    let unwound = false;
+    const fiber = spawn(() => {
+      try {
+        fs.existsSync(path.join(dir, "file"));
+      } finally {
+        unwound = true;
+      }
+      return "went on";
+    });
+    await spawn(() => fiber.kill());
+    expect(unwound).toBe(true);
+    expect(fiber.value).not.toBe("went on");
+  });
+});
+
+describe("fs out of a fiber", () => {
+  beforeAll(() => patch());
+  afterAll(() => unpatch());
+
+  it("is Node's own", () => {
+    const dir = makeDir();
+    expect(fs.readFileSync(path.join(dir, "file"), "utf8")).toBe("content");
+    expect(() => fs.statSync(path.join(dir, "none"))).toThrow(/ENOENT/);
+    rmSync(dir, { recursive: true });
+  });
+
+  it("keeps the name, length and properties of every function", () => {
+    for (const name of Object.keys(nodeFs).filter((key) => key.endsWith("Sync") && fs[key])) {
+      const before = original("fs", name) as { name: string; length: number };
+      const now = fs[name] as unknown as { name: string; length: number };
+      expect([now.name, now.length], name).toEqual([before.name, before.length]);
+      const own = (fn: object) =>
+        Reflect.ownKeys(fn)
+          .filter((key) => key !== "prototype")
+          .sort(); // no constructor
+      expect(own(now), name).toEqual(own(before));
+    }
+  });
+});
