@@ -35,6 +35,11 @@ Local<Value> AsyncFrame(Isolate*) { return Local<Value>(); }
 void SetAsyncFrame(Isolate*, Local<Value>) {}
 #endif
 
+// The heap of C++ objects is collected with a scan of the running stack, from where the collector stands up to where the
+// stack starts; and V8 takes note of that start only when a thread enters the isolate. Without this, a collection on one
+// stack would scan on to the start of another: through guard pages, or not at all.
+void TellStackStart(Isolate* isolate) { Isolate::Scope entered_again(isolate); }
+
 }  // namespace
 
 class Coroutine {
@@ -61,6 +66,7 @@ class Coroutine {
     Isolate* isolate = carrier_->isolate_;
     Locker locker(isolate);
     if (!entered_) Enter();
+    TellStackStart(isolate);
     isolate->SetStackLimit(context_->stack_low() + kReserve);
     HandleScope handles(isolate);
     Local<v8::Context> context = carrier_->context_.Get(isolate);
@@ -179,8 +185,11 @@ bool Carrier::Grow(size_t stack_size, std::string* error) {
 }
 
 void Carrier::SwitchFromV8(MachineContext* from, MachineContext* to) {
-  Unlocker unlocker(isolate_);
-  from->SwitchTo(to);
+  {
+    Unlocker unlocker(isolate_);
+    from->SwitchTo(to);
+  }
+  TellStackStart(isolate_);
 }
 
 void Carrier::Resume(uint32_t index) {
