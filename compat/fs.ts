@@ -2,14 +2,12 @@
 //
 // Each runs its asynchronous twin and suspends the fiber meanwhile: the same arguments, the same checks, the same
 // results and errors. Out of a fiber, and where suspending is not safe, it is Node's own function that runs.
-import fs from "node:fs";
+import fs = require("node:fs");
+
 import { block, type Waiter } from "../runtime/block";
 import { canSuspend } from "../runtime/coroutine";
 import type { AnyFunction } from "../runtime/disguise";
 import type { Define, ModulePatch } from "./patching";
-
-/** The asynchronous twins as they are now, whatever is done to the module later. */
-const async: Record<string, AnyFunction> = { ...fs } as never;
 
 /** Functions whose twin takes the same arguments and calls back with the result; and how many arguments that is. */
 const twins: Record<string, number> = {
@@ -44,6 +42,12 @@ const twins: Record<string, number> = {
   utimes: 3,
   writev: 3,
 };
+
+/** The asynchronous twins as they are now, whatever is done to the module later. */
+const async: Record<string, AnyFunction> = {};
+const others = ["readFile", "writeFile", "appendFile", "stat", "lstat", "open", "rm", "read", "write"];
+for (const name of [...Object.keys(twins), ...others])
+  async[name] = (fs as unknown as typeof async)[name] as AnyFunction;
 
 function start(waiter: Waiter<never>, name: string, args: unknown[], count: number): void {
   const passed = args.slice(0, count);

@@ -1,6 +1,7 @@
 // http, https: every request is handled in a fiber; and requests in blocking style.
-import http from "node:http";
-import https from "node:https";
+import http = require("node:http");
+import https = require("node:https");
+
 import { block } from "../runtime/block";
 import { current } from "../runtime/coroutine";
 import type { AnyFunction } from "../runtime/disguise";

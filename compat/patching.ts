@@ -1,6 +1,7 @@
 // How Node's modules are patched: selectively, once, visibly, and so that it can be undone.
-import Module from "node:module";
-import path from "node:path";
+import Module = require("node:module");
+import path = require("node:path");
+
 import { type AnyFunction, disguise } from "../runtime/disguise";
 import { invalidArgument } from "../runtime/errors";
 

@@ -1,5 +1,6 @@
 // timers: sleeping.
-import timers from "node:timers";
+import timers = require("node:timers");
+
 import { canSuspend } from "../runtime/coroutine";
 import { checkDuration } from "../runtime/errors";
 import { sleep } from "../runtime/wait";

@@ -7,16 +7,22 @@
 import { AsyncResource, executionAsyncId } from "node:async_hooks";
 import { FiberExit, fiberLimit, noFibers } from "./errors";
 import { drain, type Runnable, raise, schedule } from "./hub";
-import { openSwitch, type Stacks } from "./switch";
+import { openSwitch, type Stacks, type Switch } from "./switch";
 
 // The original, since guards/async-scope.ts replaces it for everybody else.
 const runInAsyncScope = AsyncResource.prototype.runInAsyncScope;
 
-const opened = openSwitch(main);
-/** How stacks are switched in this thread, and why that way. */
-export const switchName = opened.name;
-export const switchReason = opened.reason;
-const stacks = opened.stacks as Stacks;
+let opened: Switch | null = null;
+let stacks: Stacks; // once it is open, if there are fibers at all
+
+/** How stacks are switched in this thread. Opened when it is first asked for: a program without fibers never pays. */
+export function theSwitch(): Switch {
+  if (opened === null) {
+    opened = openSwitch(main);
+    stacks = opened.stacks as Stacks;
+  }
+  return opened;
+}
 
 /** Bytes of stack for JavaScript, as much as Node gives its main thread (`node --v8-options`, --stack-size). */
 export const DEFAULT_STACK_SIZE = 984 * 1024;
@@ -104,7 +110,7 @@ function returnLease(lease: Lease): boolean {
 
 /** Stacks on loan, and the coroutines that wait for one. */
 export function stackCounts(): { leased: number; created: number; starved: number } {
-  return { leased, created: stacks ? stacks.counts()[0] : 0, starved: starved.length };
+  return { leased, created: theSwitch().stacks?.counts()[0] ?? 0, starved: starved.length };
 }
 
 export abstract class Coroutine implements Runnable {
@@ -249,7 +255,8 @@ export abstract class Coroutine implements Runnable {
 
 /** Throws if no coroutine can be created now. */
 export function admit(): void {
-  if (opened.stacks === null) throw noFibers(switchReason);
+  const { stacks, reason } = theSwitch();
+  if (stacks === null) throw noFibers(reason);
   if (shortage !== null) throw shortage;
 }
 

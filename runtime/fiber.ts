@@ -13,7 +13,7 @@ import {
   MIN_STACK_SIZE,
   onAbandoned,
   State,
-  switchName,
+  theSwitch,
 } from "./coroutine";
 import { checkDuration, checkFunction, FiberExit, invalidArgument, outOfRange } from "./errors";
 import { raise, schedule } from "./hub";
@@ -271,7 +271,7 @@ class ListenerFiber extends Fiber {
  * and where there are none, it is a plain call.
  */
 export function runListener(listener: (...args: never[]) => unknown, self: unknown, args: unknown[]): unknown {
-  if (current !== null || switchName === "none") return Reflect.apply(listener, self, args);
+  if (current !== null || theSwitch().stacks === null) return Reflect.apply(listener, self, args);
   const fiber = new ListenerFiber(() => Reflect.apply(listener, self, args), listener.name);
   begin(fiber);
   if (!fiber.dead) {

@@ -1,5 +1,5 @@
 // What this thread runs on.
-import { stackCounts, switchName, switchReason } from "./coroutine";
+import { stackCounts, theSwitch } from "./coroutine";
 
 export interface Info {
   /** How stacks are switched: "swap" is fastest, "handoff" works anywhere, "none" means that there are no fibers. */
@@ -14,6 +14,7 @@ export interface Info {
 
 /** Tells how fibers are switched in this thread, and why that way. */
 export function info(): Info {
+  const { name, reason } = theSwitch();
   const { leased, created } = stackCounts();
-  return { switch: switchName, reason: switchReason, fibers: leased, stacks: created };
+  return { switch: name, reason, fibers: leased, stacks: created };
 }

@@ -1,5 +1,6 @@
 // Chooses how stacks are switched, once a thread, and opens the addon that does it.
-import path from "node:path";
+import path = require("node:path");
+
 import { outOfRange } from "./errors";
 
 export type SwitchName = "swap" | "handoff" | "none";
@@ -31,17 +32,15 @@ export interface Switch {
   readonly stacks: Stacks | null;
 }
 
-let addon: Addon | null = null;
-
-/** Our own addon's exports, if it could be loaded. */
-export function ownAddon(): unknown {
-  return addon;
-}
-
 const names: readonly string[] = ["swap", "handoff", "none"];
 
 function describe(error: unknown): string {
   return error instanceof Error ? (error.message.split("\n")[0] ?? "") : String(error);
+}
+
+const forced = process.env.RUNTIME_SWITCH || undefined;
+if (forced !== undefined && !names.includes(forced)) {
+  throw outOfRange("RUNTIME_SWITCH", `one of ${names.join(", ")}`, forced);
 }
 
 /**
@@ -49,11 +48,8 @@ function describe(error: unknown): string {
  * @param main what every new stack runs
  */
 export function openSwitch(main: () => void): Switch {
-  const forced = process.env.RUNTIME_SWITCH || undefined;
-  if (forced !== undefined && !names.includes(forced)) {
-    throw outOfRange("RUNTIME_SWITCH", `one of ${names.join(", ")}`, forced);
-  }
   if (forced === "none") return { name: "none", reason: "RUNTIME_SWITCH=none", stacks: null };
+  let addon: Addon;
   try {
     addon = require("node-gyp-build")(path.join(__dirname, "..")) as Addon;
   } catch (error) {

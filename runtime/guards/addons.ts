@@ -8,7 +8,6 @@
 import { pinned } from "../block";
 import { current } from "../coroutine";
 import { type AnyFunction, disguise, replace } from "../disguise";
-import { ownAddon } from "../switch";
 
 const why = "a native addon's function is on the stack";
 const wrappers = new WeakMap<object, unknown>();
@@ -70,8 +69,7 @@ function guardExport(value: unknown): unknown {
 
 export function guardAddons(): void {
   for (const module of Object.values(require.cache)) {
-    if (module?.filename?.endsWith(".node") && module.exports !== ownAddon())
-      module.exports = guardExport(module.exports);
+    if (module?.filename?.endsWith(".node")) module.exports = guardExport(module.exports);
   }
   replace(
     process,

@@ -3,7 +3,8 @@
 // The loader itself reads files with the functions that we patch, and a module is in the cache before it has run. If
 // loading could suspend, another fiber would be given the half-loaded module. Only the program's main module may: nobody
 // requires that one.
-import Module from "node:module";
+import Module = require("node:module");
+
 import { pinned } from "../block";
 import { current } from "../coroutine";
 import { replace } from "../disguise";

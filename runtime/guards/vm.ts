@@ -2,7 +2,8 @@
 //
 // Node runs a watchdog for the time of the call, which terminates whatever JavaScript the thread then executes. A fiber
 // that suspended inside would hand that fate to the hub, or to another fiber.
-import vm from "node:vm";
+import vm = require("node:vm");
+
 import { pinned } from "../block";
 import { current } from "../coroutine";
 import { replace } from "../disguise";

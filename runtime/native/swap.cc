@@ -15,6 +15,7 @@
 #include "machine_context.h"
 
 #if defined(__linux__) && (defined(__x86_64__) || defined(__aarch64__))
+#include <limits.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
@@ -24,6 +25,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstring>
 #include <mutex>
@@ -84,11 +86,13 @@ class SwapContext : public MachineContext {
 
   bool Start(const Switch::Request& request, size_t stack_size, std::string* error) {
     request_ = request;
+    // libc's least, 128 KiB on arm64: refused a smaller one, it would quietly lay the thread out on a stack of its own.
+    stack_size = std::max(stack_size, static_cast<size_t>(PTHREAD_STACK_MIN));
     if (!stacks_->Take(stack_size, &stack_, error)) return false;
     pthread_attr_t attributes;
     pthread_attr_init(&attributes);
-    pthread_attr_setstack(&attributes, stack_.low, stack_.size);
-    int code = pthread_create(&thread_, &attributes, &SwapContext::Main, this);
+    int code = pthread_attr_setstack(&attributes, stack_.low, stack_.size);
+    if (code == 0) code = pthread_create(&thread_, &attributes, &SwapContext::Main, this);
     pthread_attr_destroy(&attributes);
     if (code) {
       stacks_->Return(stack_);
@@ -124,6 +128,8 @@ class SwapContext : public MachineContext {
     // Deep recursion leaves something in every page that it passed. One page, some way down, tells: it is all
     // zeroes unless the stack once reached it, and reading it costs nothing once the kernel's zero page is mapped.
     constexpr size_t kTideMark = 32 * 1024, kPage = 4096, kKeep = 2 * kPage;
+    // Kernels for arm64 have pages of 4, 16 or 64 KiB, and madvise takes the page in which a range ends as a whole.
+    static const uintptr_t page_mask = ~(static_cast<uintptr_t>(sysconf(_SC_PAGESIZE)) - 1);
     const uintptr_t here = reinterpret_cast<uintptr_t>(__builtin_frame_address(0)) & ~(kPage - 1);
     const uintptr_t top = reinterpret_cast<uintptr_t>(stack_.low) + stack_.size;
     const uintptr_t mark = (top & ~(kPage - 1)) - kTideMark;
@@ -133,7 +139,8 @@ class SwapContext : public MachineContext {
     for (size_t i = 0; i < kPage / sizeof *words && touched == 0; i += 8) {
       for (size_t j = 0; j < 8; j++) touched |= words[i + j];
     }
-    if (touched) madvise(stack_.low, here - kKeep - stack_low_, MADV_DONTNEED);
+    const uintptr_t end = (here - kKeep) & page_mask;
+    if (touched && end > stack_low_) madvise(stack_.low, end - stack_low_, MADV_DONTNEED);
   }
 
  private:
@@ -187,7 +194,9 @@ bool ShadowStackEnabled() {
   asm volatile("rdsspq %0" : "+r"(shadow_stack));  // a no-op, that leaves 0, where there is none
   return shadow_stack != 0;
 #else
-  return false;
+  register uint64_t features asm("x16") = 1;  // 1: is there a guarded control stack?
+  asm volatile("hint #40" : "+r"(features));  // chkfeat: clears what is enabled, and is a no-op where unknown
+  return features == 0;
 #endif
 }
 

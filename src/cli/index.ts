@@ -1,5 +1,6 @@
 // The command: runtime run FILE [args…]
-import path from "node:path";
+import path = require("node:path");
+
 import { run } from "./run";
 
 const usage = `Usage:

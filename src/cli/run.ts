@@ -1,7 +1,8 @@
 // runtime run: a program in the main fiber.
-import Module from "node:module";
+import Module = require("node:module");
+
 import { pathToFileURL } from "node:url";
-import { patch, runMain, wait } from "runtime"; // the package itself, so that there is one hub
+import { Fiber, info, patch, runMain, wait } from "runtime"; // the package itself, so that there is one hub
 
 type Load = (request: string, parent: null, isMain: boolean) => unknown;
 
@@ -12,12 +13,17 @@ type Load = (request: string, parent: null, isMain: boolean) => unknown;
 export function run(file: string, args: string[]): void {
   process.argv = [process.argv[0] as string, file, ...args];
   patch();
-  runMain(() => {
-    try {
-      (Module as unknown as { _load: Load })._load(file, null, true);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "ERR_REQUIRE_ESM") throw error;
-      wait(import(pathToFileURL(file).href)); // its own top-level code runs on the hub, as all ESM does
-    }
-  });
+  const program = () => load(file);
+  if (info().switch === "none") program();
+  else runMain(program);
+}
+
+function load(file: string): void {
+  try {
+    (Module as unknown as { _load: Load })._load(file, null, true);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ERR_REQUIRE_ESM") throw error;
+    const module = import(pathToFileURL(file).href); // its own top-level code runs on the hub, as all ESM does
+    if (Fiber.current !== null) wait(module);
+  }
 }
