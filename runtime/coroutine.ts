@@ -291,6 +291,11 @@ export function inspectPromise(promise: Promise<unknown>, outcome: unknown[]): 0
   return stacks.inspect(promise, outcome);
 }
 
+/** Calls `fn` while libc sees no fibers, only threads; see guards/ids.ts. */
+export function withoutContexts(fn: () => unknown): unknown {
+  return opened?.stacks ? opened.stacks.withoutContexts(fn) : fn();
+}
+
 // What every stack runs: one coroutine after another, in between at rest.
 function main(): void {
   while (execute()) stacks.rest();

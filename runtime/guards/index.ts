@@ -2,6 +2,7 @@
 import { guardAddons } from "./addons";
 import { guardAsyncScopes } from "./async-scope";
 import { guardExit } from "./exit";
+import { guardIds } from "./ids";
 import { guardJson } from "./json";
 import { guardModules } from "./modules";
 import { guardVm } from "./vm";
@@ -18,4 +19,5 @@ export function installGuards(): void {
   guardVm();
   guardJson();
   guardExit();
+  guardIds();
 }

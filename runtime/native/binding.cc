@@ -84,6 +84,17 @@ void Inspect(const FunctionCallbackInfo<Value>& args) {
   args.GetReturnValue().Set(state == v8::Promise::kPending ? 0 : state == v8::Promise::kFulfilled ? 1 : 2);
 }
 
+// withoutContexts(fn): calls fn while libc sees only the threads that there are
+void WithoutContexts(const FunctionCallbackInfo<Value>& args) {
+  Isolate* isolate = args.GetIsolate();
+  HideContexts();
+  v8::MaybeLocal<Value> result =
+      args[0].As<Function>()->Call(isolate->GetCurrentContext(), v8::Undefined(isolate), 0, nullptr);
+  ShowContexts();
+  Local<Value> value;
+  if (result.ToLocal(&value)) args.GetReturnValue().Set(value);
+}
+
 void Cleanup(void* data) {
   auto* instance = static_cast<Instance*>(data);
   if (instance->carrier) instance->carrier->Unwind();
@@ -121,6 +132,7 @@ void Open(const FunctionCallbackInfo<Value>& args) {
   Export(context, functions, "rest", Rest, carrier);
   Export(context, functions, "counts", Counts, carrier);
   Export(context, functions, "inspect", Inspect, carrier);
+  Export(context, functions, "withoutContexts", WithoutContexts, carrier);
   args.GetReturnValue().Set(functions);
 }
 

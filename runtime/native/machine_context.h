@@ -53,6 +53,12 @@ class Switch {
                                                               std::string* error) = 0;
 };
 
+// For the time between these two calls, made by one thread that runs on one of its contexts: libc, which sends a signal
+// to every thread that it knows when the process changes its user or group, and waits for each to answer, sends none to
+// contexts that have no kernel thread of their own.
+void HideContexts();
+void ShowContexts();
+
 // Each returns null, and the reason in `reason`, where this machine cannot do it.
 std::unique_ptr<Switch> CreateSwap(std::string* reason);
 std::unique_ptr<Switch> CreateHandoff(std::string* reason);

@@ -28,7 +28,9 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <limits>
 #include <mutex>
+#include <set>
 
 #include "stacks.h"
 
@@ -80,9 +82,22 @@ class AllSignalsBlocked {  // a borrowed context's own kernel thread must never 
   sigset_t before_;
 };
 
+class SwapContext;
+
+// Every context of the process that borrows a kernel thread, with its carrier's.
+std::mutex contexts_mutex;
+std::set<SwapContext*> contexts;
+
 class SwapContext : public MachineContext {
  public:
   SwapContext(Stacks* stacks, int carrier_tid) : stacks_(stacks), carrier_tid_(carrier_tid) {}
+  ~SwapContext() override { Unregister(); }
+
+  // The context of the thread that calls.
+  void Adopt() {
+    thread_ = pthread_self();
+    Register();
+  }
 
   bool Start(const Switch::Request& request, size_t stack_size, std::string* error) {
     request_ = request;
@@ -109,7 +124,14 @@ class SwapContext : public MachineContext {
       syscall(SYS_futex, &detached_, FUTEX_WAIT_PRIVATE, 0, nullptr, nullptr, 0);
     // Not before: libc's thread start, and the kernel, write the thread's own id until it has detached.
     *TidSlot(thread_) = carrier_tid_;
+    Register();
   }
+
+  // What tells libc which kernel thread to signal. An id that no thread has, and not 0: that would mean "ended".
+  void SetTid(bool hidden) { *TidSlot(thread_) = hidden ? std::numeric_limits<int>::max() : carrier_tid_; }
+  bool BorrowsFrom(int tid) const { return carrier_tid_ == tid; }
+  bool IsRunning() const { return pthread_equal(thread_, pthread_self()) != 0; }
+  bool IsOwn() const { return request_.entry == nullptr; }
 
   void SwitchTo(MachineContext* to) override { runtime_swap(&registers_, &static_cast<SwapContext*>(to)->registers_); }
 
@@ -118,6 +140,7 @@ class SwapContext : public MachineContext {
     constexpr unsigned long kFlags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SYSVSEM | CLONE_SIGHAND | CLONE_THREAD |
                                      CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID;
     AllSignalsBlocked blocked;
+    Unregister();
     if (runtime_attach(&registers_, TidSlot(thread_), kFlags) < 0) return false;
     pthread_join(thread_, nullptr);
     stacks_->Return(stack_);
@@ -151,6 +174,16 @@ class SwapContext : public MachineContext {
     return nullptr;                                 // and the way out on one of its own again, see Finish
   }
 
+  void Register() {
+    std::lock_guard<std::mutex> lock(contexts_mutex);
+    contexts.insert(this);
+  }
+
+  void Unregister() {
+    std::lock_guard<std::mutex> lock(contexts_mutex);
+    contexts.erase(this);
+  }
+
   Registers registers_{};
   Stacks* stacks_;
   Stack stack_{};
@@ -164,7 +197,11 @@ class SwapSwitch : public Switch {
  public:
   const char* name() const override { return "swap"; }
 
-  std::unique_ptr<MachineContext> Adopt() override { return std::make_unique<SwapContext>(&stacks_, tid_); }
+  std::unique_ptr<MachineContext> Adopt() override {
+    auto context = std::make_unique<SwapContext>(&stacks_, tid_);
+    context->Adopt();
+    return context;
+  }
 
   std::vector<std::unique_ptr<MachineContext>> Create(const std::vector<Request>& requests, size_t stack_size,
                                                       std::string* error) override {
@@ -266,6 +303,20 @@ std::string Probe() {
 
 }  // namespace
 
+void HideContexts() {
+  contexts_mutex.lock();  // until ShowContexts: none may come or go meanwhile
+  const int tid = CurrentTid();
+  for (SwapContext* context : contexts) {
+    // libc leaves out the context that calls. Another carrier's own thread, and only that, is to get its signal.
+    if (!context->IsRunning() && (!context->IsOwn() || context->BorrowsFrom(tid))) context->SetTid(true);
+  }
+}
+
+void ShowContexts() {
+  for (SwapContext* context : contexts) context->SetTid(false);
+  contexts_mutex.unlock();
+}
+
 std::unique_ptr<Switch> CreateSwap(std::string* reason) {
   static std::once_flag once;
   static std::string failure;
@@ -282,6 +333,8 @@ std::unique_ptr<Switch> CreateSwap(std::string* reason) {
 #else
 
 namespace runtime {
+void HideContexts() {}
+void ShowContexts() {}
 std::unique_ptr<Switch> CreateSwap(std::string* reason) {
   *reason = "not written for this system and processor";
   return nullptr;

@@ -1,0 +1,45 @@
+import { spawnSync } from "node:child_process";
+import path from "node:path";
+import { info } from "runtime";
+import { describe, expect, it } from "vitest";
+
+const root = path.join(__dirname, "..", "..");
+const isRoot = process.getuid?.() === 0;
+if (!isRoot) console.log("changing the user: only the calls that any user may make");
+
+function run(program: string): { status: number | null; stdout: string } {
+  const { status, stdout } = spawnSync(process.execPath, ["-e", program], {
+    cwd: root,
+    encoding: "utf8",
+    timeout: 10_000,
+  });
+  return { status, stdout };
+}
+
+describe.runIf(info().switch !== "none")("changing the process's user or group with fibers suspended", () => {
+  const prepare = `const { sleep, spawn } = require("runtime"); for (let i = 0; i < 50; i++) spawn(() => sleep(30));`;
+
+  it("comes to an end on the hub", () => {
+    const program = `${prepare} setTimeout(() => { process.setegid(process.getegid()); process.setuid(process.getuid()); console.log("done"); }, 5);`;
+    expect(run(program)).toEqual({ status: 0, stdout: "done\n" });
+  });
+
+  it("comes to an end in a fiber", () => {
+    const program = `${prepare} spawn(() => { sleep(5); process.setegid(process.getegid()); console.log("done"); });`;
+    expect(run(program)).toEqual({ status: 0, stdout: "done\n" });
+  });
+
+  it("comes to an end with fibers in a worker too", () => {
+    const program = `${prepare} new (require("node:worker_threads").Worker)(${JSON.stringify(`${prepare} require("node:worker_threads").parentPort.postMessage(1)`)}, { eval: true })
+      .on("message", () => { process.setegid(process.getegid()); console.log("done"); });`;
+    expect(run(program)).toEqual({ status: 0, stdout: "done\n" });
+  });
+
+  it.runIf(isRoot)("has the effect, on every thread", () => {
+    const program = `${prepare} setTimeout(() => { process.setegid(65534); process.seteuid(65534);
+      const ids = require("node:fs").readdirSync("/proc/self/task").map((task) =>
+        /Uid:\\s+\\d+\\s+(\\d+)/.exec(require("node:fs").readFileSync("/proc/self/task/" + task + "/status", "utf8"))[1]);
+      console.log([...new Set(ids)].join()); }, 5);`;
+    expect(run(program)).toEqual({ status: 0, stdout: "65534\n" });
+  });
+});
