@@ -2,7 +2,7 @@
 //   node scripts/addon.mjs                      for the Node that runs this
 //   node scripts/addon.mjs BINARY HEADERS_ROOT  for another one, whose headers are in HEADERS_ROOT/include/node
 import { execFileSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, realpathSync, renameSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -39,7 +39,9 @@ export function buildAddon(binary = process.execPath, headers = headersBeside(bi
     const to = path.join(root, "prebuilds", `${platform}-${arch}`);
     mkdirSync(to, { recursive: true });
     const file = path.join(to, `node.abi${abi}.node`);
-    cpSync(path.join(work, "build", "Release", "runtime.node"), file);
+    // Under another name first: a process may run the addon that is there now.
+    cpSync(path.join(work, "build", "Release", "runtime.node"), `${file}.new`);
+    renameSync(`${file}.new`, file);
     return file;
   } catch (error) {
     throw new Error(`${error.message}\n${error.stdout ?? ""}${error.stderr ?? ""}`.trim());

@@ -8,12 +8,12 @@ const isRoot = process.getuid?.() === 0;
 if (!isRoot) console.log("changing the user: only the calls that any user may make");
 
 function run(program: string): { status: number | null; stdout: string } {
-  const { status, stdout } = spawnSync(process.execPath, ["-e", program], {
+  const { status, signal, stdout } = spawnSync(process.execPath, ["-e", program], {
     cwd: root,
     encoding: "utf8",
     timeout: 10_000,
   });
-  return { status, stdout };
+  return signal ? { status, stdout: `${stdout} ended by ${signal}` } : { status, stdout };
 }
 
 describe.runIf(info().switch !== "none")("changing the process's user or group with fibers suspended", () => {
