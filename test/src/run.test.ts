@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { info } from "runtime";
@@ -13,12 +13,14 @@ if (!fibers) console.log("the main fiber: skipped, there are no fibers under RUN
 const runtime = JSON.stringify(root);
 
 function run(program: string, { name = "program.js", args = [] as string[] } = {}) {
-  const file = path.join(mkdtempSync(path.join(tmpdir(), "runtime-run-")), name);
+  const dir = mkdtempSync(path.join(tmpdir(), "runtime-run-"));
+  const file = path.join(dir, name);
   writeFileSync(file, program);
   const { status, signal, stdout, stderr } = spawnSync(process.execPath, [cli, "run", file, ...args], {
     encoding: "utf8",
     timeout: 20_000,
   });
+  rmSync(dir, { recursive: true });
   return { status, signal, stdout, stderr };
 }
 
