@@ -97,6 +97,7 @@ void WithoutContexts(const FunctionCallbackInfo<Value>& args) {
 
 void Cleanup(void* data) {
   auto* instance = static_cast<Instance*>(data);
+  v8::HandleScope handles(instance->isolate);
   if (instance->carrier) instance->carrier->Unwind();
   delete instance;
 }

@@ -35,6 +35,22 @@ Local<Value> AsyncFrame(Isolate*) { return Local<Value>(); }
 void SetAsyncFrame(Isolate*, Local<Value>) {}
 #endif
 
+// V8 visits that slot, of which the isolate has one, as a root of each thread that it knows, archived ones included. A
+// scavenge that comes by a second time takes the object's new copy for an old one, copies it again, and the heap is
+// corrupt. So during a collection the slot is empty, and a global handle holds the frame.
+void HideAsyncFrame(Isolate* isolate, v8::GCType, v8::GCCallbackFlags, void* hidden) {
+  HandleScope handles(isolate);
+  static_cast<v8::Global<Value>*>(hidden)->Reset(isolate, AsyncFrame(isolate));
+  SetAsyncFrame(isolate, v8::Undefined(isolate));
+}
+
+void ShowAsyncFrame(Isolate* isolate, v8::GCType, v8::GCCallbackFlags, void* hidden) {
+  HandleScope handles(isolate);
+  auto* frame = static_cast<v8::Global<Value>*>(hidden);
+  SetAsyncFrame(isolate, frame->Get(isolate));
+  frame->Reset();
+}
+
 // The heap of C++ objects is collected with a scan of the running stack, from where the collector stands up to where the
 // stack starts; and V8 takes note of that start only when a thread enters the isolate. Without this, a collection on one
 // stack would scan on to the start of another: through guard pages, or not at all.
@@ -122,9 +138,17 @@ Carrier::Carrier(Isolate* isolate, Local<v8::Context> context, std::unique_ptr<S
       context_(isolate, context),
       machine_(std::move(machine)),
       hub_(machine_->Adopt()),
-      main_thread_(node::GetCurrentEventLoop(isolate) == uv_default_loop()) {}
+      main_thread_(node::GetCurrentEventLoop(isolate) == uv_default_loop()) {
+  if (AsyncFrame(isolate).IsEmpty()) return;
+  isolate->AddGCPrologueCallback(HideAsyncFrame, &hidden_async_frame_);
+  isolate->AddGCEpilogueCallback(ShowAsyncFrame, &hidden_async_frame_);
+}
 
 Carrier::~Carrier() {
+  if (!AsyncFrame(isolate_).IsEmpty()) {
+    isolate_->RemoveGCPrologueCallback(HideAsyncFrame, &hidden_async_frame_);
+    isolate_->RemoveGCEpilogueCallback(ShowAsyncFrame, &hidden_async_frame_);
+  }
   // A worker's stacks go with it. The main thread ends only with the process, which takes all at once.
   bool finished = !main_thread_;
   for (auto& coroutine : coroutines_) finished = finished && coroutine->Finish();

@@ -64,6 +64,7 @@ class Carrier {
   v8::Isolate* isolate_;
   v8::Global<v8::Context> context_;
   v8::Global<v8::Function> main_;
+  v8::Global<v8::Value> hidden_async_frame_;  // while a collection runs
   std::unique_ptr<Switch> machine_;
   std::unique_ptr<MachineContext> hub_;
   std::unique_ptr<Coroutine> scratch_;

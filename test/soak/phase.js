@@ -151,7 +151,9 @@ const works = {
     if (!server) return sleep(1);
     withTimeout(1, () => http.getSync({ port: server.address().port, path: "/slow" }).textSync(), null);
   },
-  abandon: () => void spawn(() => wait({ then() {} })),
+  // V8 12 and later have a compiler that keeps values alive on the stack which the code no longer uses: there an
+  // abandoned fiber may stay.
+  abandon: () => Number.parseInt(process.versions.v8, 10) < 12 && spawn(() => wait({ then() {} })),
   wasm() {
     // (module (func (export "f") (result i32) i32.const 42)): compiled code for the collector to find dead.
     const bytes = [
