@@ -1,13 +1,24 @@
 // The patch: which of Node's modules it covers, and how a program turns it on and off.
 import { invalidArgument } from "../runtime/errors";
 import { atomicsPatch } from "./atomics";
+import { dnsPatch } from "./dns";
 import { fsPatch } from "./fs";
 import { httpPatch, httpsPatch } from "./http";
+import { netPatch } from "./net";
 import { Patches } from "./patching";
 import { streamPatch } from "./stream";
 import { timersPatch } from "./timers";
 
-const patches = new Patches([fsPatch, streamPatch, timersPatch, httpPatch, httpsPatch, atomicsPatch]);
+const patches = new Patches([
+  fsPatch,
+  streamPatch,
+  timersPatch,
+  dnsPatch,
+  netPatch,
+  httpPatch,
+  httpsPatch,
+  atomicsPatch,
+]);
 
 /** Which modules to patch, by name: `{ fs: true, net: false }`. Those that are not named are patched. */
 export type PatchOptions = Record<string, boolean>;

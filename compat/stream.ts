@@ -1,74 +1,121 @@
 // stream: reading and writing in blocking style. What is added to Readable and Writable is there for every socket, file
 // stream, HTTP message and pipe.
-import { Readable, Writable } from "node:stream";
-import { block } from "../runtime/block";
-import { invalidArgument } from "../runtime/errors";
+import { OutgoingMessage } from "node:http";
+import { Duplex, Readable, Writable } from "node:stream";
+import { block, type Waiter, withFiberStack } from "../runtime/block";
+import { invalidArgument, outOfRange } from "../runtime/errors";
+import {
+  type Chunk,
+  DataListener,
+  type Done,
+  end,
+  keepErrors,
+  type Reading,
+  readChunk,
+  readText,
+  write,
+} from "../runtime/park/operations/streams";
 import type { ModulePatch } from "./patching";
 
 declare module "stream" {
   interface Readable {
     /**
-     * The next chunk, or `size` bytes where the stream has an encoding-free byte mode; null at the end. Suspends the
-     * fiber until there is one. (Like `read()`, fewer than `size` bytes come at the end of the stream.)
-     * @throws what the stream's "error" event would bring; ERR_STREAM_PREMATURE_CLOSE if it closed without an end
+     * The next chunk, or `size` bytes of it (characters, if the stream has an encoding); null at the end. Suspends the
+     * fiber until there is as much. As with `read()`, fewer than `size` come at the end of the stream, and in object
+     * mode it is always one object. Several fibers may read one stream: each waits for its turn.
+     * @param size a whole number; for 0 the result is empty
+     * @throws what the stream's "error" event brings; ERR_STREAM_PREMATURE_CLOSE if it closed without an end;
+     *   ETIMEDOUT when a socket's own timeout (`setTimeout(ms)`) is over, the socket stays open
      */
-    readSync(size?: number): Buffer | string | null;
+    // biome-ignore lint/suspicious/noExplicitAny: as read(), which gives any object in object mode
+    readSync(size?: number): any;
     /** The chunks until the end, each waited for. Leaving the loop early destroys the stream, as `for await` does. */
-    chunksSync(): Generator<Buffer | string, void, undefined>;
-    /** All that is still to come, as text. */
+    // biome-ignore lint/suspicious/noExplicitAny: the same
+    chunksSync(): Generator<any, void, undefined>;
+    /**
+     * All that is still to come, as text.
+     * @param encoding of the bytes, default "utf8"; a stream that has an encoding of its own makes text itself
+     */
     textSync(encoding?: BufferEncoding): string;
   }
   interface Writable {
     /**
-     * Writes, and suspends the fiber until the stream has taken the chunk over (for a socket: the kernel has it).
-     * @throws the error of this write
+     * Writes, and suspends the fiber until the stream has handed the chunk on (for a socket: the kernel has it); not
+     * at all if that happens at once. What was written is not taken back when the fiber is killed.
+     * @throws the error of this write; ETIMEDOUT when a socket's own timeout (`setTimeout(ms)`) is over
      */
-    writeSync(chunk: string | Uint8Array, encoding?: BufferEncoding): void;
+    // biome-ignore lint/suspicious/noExplicitAny: as write(), which takes any object in object mode
+    writeSync(chunk: any, encoding?: BufferEncoding): void;
     /** Ends the stream, after a last chunk if one is given, and waits until all is flushed. */
-    endSync(chunk?: string | Uint8Array, encoding?: BufferEncoding): void;
+    // biome-ignore lint/suspicious/noExplicitAny: the same
+    endSync(chunk?: any, encoding?: BufferEncoding): void;
   }
 }
 
-function prematureClose(): Error {
-  return Object.assign(new Error("Premature close"), { code: "ERR_STREAM_PREMATURE_CLOSE" });
-}
+/** Fibers that wait to read a stream, first come first; there is an entry while one of them reads. */
+const lines = new WeakMap<Readable, Waiter<void>[]>();
 
-/** Suspends until one of the events, or an error; takes its listeners back in any case. */
-function untilEvent(stream: Readable | Writable, events: string[]): void {
+function takeTurn(stream: Readable): void {
+  const line = lines.get(stream);
+  if (!line) {
+    lines.set(stream, []);
+    return;
+  }
   block<void>((waiter) => {
-    const done = () => {
-      stop();
-      waiter.resolve();
-    };
-    const failed = (error: Error) => {
-      stop();
-      waiter.reject(error);
-    };
-    const stop = () => {
-      for (const event of events) stream.off(event, done);
-      stream.off("error", failed);
-    };
-    for (const event of events) stream.on(event, done);
-    stream.on("error", failed);
-    return stop;
+    line.push(waiter);
+    waiter.discard = () => endTurn(stream);
+    return () => line.splice(line.indexOf(waiter), 1);
   });
 }
 
-function readSync(this: Readable, size?: number): Buffer | string | null {
-  for (;;) {
-    const chunk = this.read(size);
-    if (chunk !== null) return chunk;
-    if (this.errored) throw this.errored;
-    if (this.readableEnded) return null;
-    if (this.destroyed) throw prematureClose();
-    untilEvent(this, ["readable", "end", "close"]);
+function endTurn(stream: Readable): void {
+  const line = lines.get(stream) ?? [];
+  for (let next = line.shift(); next; next = line.shift()) if (next.resolveLater()) return;
+  lines.delete(stream);
+}
+
+/** Carries a reading out in the running fiber. Out of a fiber it succeeds as far as the data is there already. */
+export function carryOut<T>(stream: Readable, reading: Reading<T>, entry: (...args: never[]) => unknown): T {
+  try {
+    keepErrors(stream);
+    takeTurn(stream);
+    try {
+      const step = reading.next();
+      return step.done ? step.value : waitAndGoOn(stream, reading);
+    } finally {
+      endTurn(stream);
+    }
+  } catch (error) {
+    throw withFiberStack(error, entry);
   }
 }
 
-function* chunksSync(this: Readable): Generator<Buffer | string, void, undefined> {
+function waitAndGoOn<T>(stream: Readable, reading: Reading<T>): T {
+  let data: DataListener | null = null;
+  try {
+    for (;;) {
+      block<void>((waiter) => {
+        data ??= new DataListener(stream);
+        data.wait(waiter.callback);
+      });
+      const step = reading.next();
+      if (step.done) return step.value;
+    }
+  } finally {
+    (data as DataListener | null)?.stop();
+    reading.return(undefined as T);
+  }
+}
+
+function readSync(this: Readable, size?: number): Chunk | null {
+  checkSize(size);
+  return carryOut(this, readChunk(this, size), readSync);
+}
+
+function* chunksSync(this: Readable): Generator<Chunk, void, undefined> {
   let ended = false;
   try {
-    for (let chunk = readSync.call(this); chunk !== null; chunk = readSync.call(this)) yield chunk;
+    for (let chunk = this.readSync(); chunk !== null; chunk = this.readSync()) yield chunk;
     ended = true;
   } finally {
     if (!ended) this.destroy();
@@ -76,36 +123,35 @@ function* chunksSync(this: Readable): Generator<Buffer | string, void, undefined
 }
 
 function textSync(this: Readable, encoding: BufferEncoding = "utf8"): string {
-  if (!Buffer.isEncoding(encoding)) throw invalidArgument("encoding", "a known encoding", encoding);
-  const pieces: Buffer[] = [];
-  for (let chunk = readSync.call(this); chunk !== null; chunk = readSync.call(this)) {
-    pieces.push(typeof chunk === "string" ? Buffer.from(chunk, this.readableEncoding ?? encoding) : chunk);
+  checkEncoding(encoding);
+  return carryOut(this, readText(this, encoding), textSync);
+}
+
+export function checkSize(size: unknown): void {
+  if (size === undefined) return;
+  if (typeof size !== "number") throw invalidArgument("size", "of type number", size);
+  if (!(Number.isSafeInteger(size) && size >= 0)) throw outOfRange("size", "a whole number >= 0", size);
+}
+
+export function checkEncoding(encoding: unknown): void {
+  if (!Buffer.isEncoding(encoding as string)) throw invalidArgument("encoding", "a known encoding", encoding);
+}
+
+function writeSync(this: Writable, chunk: unknown, encoding?: BufferEncoding): void {
+  handOver(this, (done) => write(this, chunk, encoding, done), writeSync);
+}
+
+function endSync(this: Writable, chunk?: unknown, encoding?: BufferEncoding): void {
+  handOver(this, (done) => end(this, chunk, encoding, done), endSync);
+}
+
+function handOver(stream: Writable, start: (done: Done) => void, entry: (...args: never[]) => unknown): void {
+  try {
+    keepErrors(stream);
+    block<void>((waiter) => start(waiter.callback));
+  } catch (error) {
+    throw withFiberStack(error, entry);
   }
-  return Buffer.concat(pieces).toString(encoding);
-}
-
-function writeSync(this: Writable, chunk: string | Uint8Array, encoding?: BufferEncoding): void {
-  finish(this, (done) => this.write(chunk, encoding as BufferEncoding, done));
-}
-
-function endSync(this: Writable, chunk?: string | Uint8Array, encoding?: BufferEncoding): void {
-  finish(this, (done) => this.end(chunk, encoding as BufferEncoding, done));
-}
-
-function finish(stream: Writable, operation: (done: (error?: Error | null) => void) => void): void {
-  block<void>((waiter) => {
-    // An error of a write is also emitted, after its callback: nobody else need listen for it.
-    const ignore = () => {};
-    stream.on("error", ignore);
-    const stop = () => void setImmediate(() => stream.off("error", ignore));
-    operation((error) => {
-      stop();
-      if (error) waiter.reject(error);
-      else waiter.resolve();
-    });
-    if (!stream.errored && stream.writable && stream.writableLength === 0) waiter.resolve(); // all taken at once
-    return stop;
-  });
 }
 
 export const streamPatch: ModulePatch = {
@@ -114,12 +160,10 @@ export const streamPatch: ModulePatch = {
     define.add(Readable.prototype, "readSync", readSync);
     define.add(Readable.prototype, "chunksSync", chunksSync);
     define.add(Readable.prototype, "textSync", textSync);
-    define.add(Writable.prototype, "writeSync", writeSync);
-    define.add(Writable.prototype, "endSync", endSync);
     // Duplex has Writable's methods by copy, and http's outgoing messages are no Writables.
-    for (const writable of [require("node:stream").Duplex, require("node:http").OutgoingMessage]) {
-      define.add(writable.prototype, "writeSync", writeSync);
-      define.add(writable.prototype, "endSync", endSync);
+    for (const { prototype } of [Writable, Duplex, OutgoingMessage]) {
+      define.add(prototype, "writeSync", writeSync);
+      define.add(prototype, "endSync", endSync);
     }
   },
 };

@@ -106,15 +106,14 @@ function enter(start: (waiter: Waiter) => (() => void) | void): void {
   if (coroutine.interrupts !== null) throw takeInterrupt(coroutine);
   coroutine.waiter?.abandon(); // left behind by a stack overflow
   const waiter = new Waiter(coroutine);
-  coroutine.waiter = waiter;
   try {
     const cancel = start(waiter);
     if (cancel) waiter.cancel = cancel;
   } catch (error) {
-    coroutine.waiter = null;
     waiter.outcome = Outcome.Abandoned;
     throw error;
   }
+  coroutine.waiter = waiter; // not before: whatever starts the operation may have blocked itself
 }
 
 function pending(): boolean {

@@ -23,6 +23,7 @@ const common = {
   tsconfigRaw: { compilerOptions: { alwaysStrict: true } }, // not its paths: in a bundle "runtime" is the package itself
 };
 await build({ ...common, entryPoints: { main: "src/index.ts" } });
+await build({ ...common, entryPoints: { "park-worker": "runtime/park/worker.ts" } });
 await build({ ...common, entryPoints: { cli: "src/cli/index.ts" }, banner: { js: "#!/usr/bin/env node" } });
 
 // Two copies of the package in one thread would have two hubs: the second one hands out the first one's exports.

@@ -43,7 +43,7 @@ struct Registers {
 
 extern "C" {
 void runtime_swap(runtime::Registers* from, const runtime::Registers* to);
-void runtime_detach(runtime::Registers* from, std::atomic<int>* detached);
+void runtime_detach(runtime::Registers* from, std::atomic<int>* detached, std::atomic<int>* alive);
 long runtime_attach(const runtime::Registers* context, int* tid_slot, unsigned long clone_flags);
 }
 
@@ -141,6 +141,9 @@ class SwapContext : public MachineContext {
                                      CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID;
     AllSignalsBlocked blocked;
     Unregister();
+    // The kernel thread that it was created with may not be quite gone. (The kernel wakes this futex as a shared one.)
+    while (alive_.load(std::memory_order_acquire) != 0)
+      syscall(SYS_futex, &alive_, FUTEX_WAIT, 1, nullptr, nullptr, 0);
     if (runtime_attach(&registers_, TidSlot(thread_), kFlags) < 0) return false;
     pthread_join(thread_, nullptr);
     stacks_->Return(stack_);
@@ -169,7 +172,7 @@ class SwapContext : public MachineContext {
  private:
   static void* Main(void* argument) {
     auto* self = static_cast<SwapContext*>(argument);
-    runtime_detach(&self->registers_, &self->detached_);
+    runtime_detach(&self->registers_, &self->detached_, &self->alive_);
     self->request_.entry(self->request_.argument);  // on the carrier's kernel thread
     return nullptr;                                 // and the way out on one of its own again, see Finish
   }
@@ -191,6 +194,7 @@ class SwapContext : public MachineContext {
   Switch::Request request_{};
   const int carrier_tid_;
   std::atomic<int> detached_{0};
+  std::atomic<int> alive_{1};
 };
 
 class SwapSwitch : public Switch {

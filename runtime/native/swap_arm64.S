@@ -64,7 +64,7 @@ runtime_swap:
   RESTORE
 .size runtime_swap, .-runtime_swap
 
-// void runtime_detach(Registers* from, int* detached)
+// void runtime_detach(Registers* from, int* detached, int* alive)
 // As on x86-64 (see there): no touch of the stack after the store. The store releases what SAVE wrote.
 .globl runtime_detach
 .hidden runtime_detach
@@ -73,7 +73,7 @@ runtime_detach:
   SAVE x0
   mov x19, x1
   mov x8, #SYS_set_tid_address
-  mov x0, #0
+  mov x0, x2
   svc #0
   mov w9, #1
   stlr w9, [x19]

@@ -56,11 +56,12 @@ runtime_swap:
   RESTORE
 .size runtime_swap, .-runtime_swap
 
-// void runtime_detach(Registers* from, int* detached)
+// void runtime_detach(Registers* from, int* detached, int* alive)
 // Saves the context and lets its kernel thread end. Returns, in a later life, on the carrier's kernel thread.
 // After the store to *detached the context may run elsewhere at once, so from there on no instruction here may
 // touch its stack. The kernel must not clear the tid that it was told at the thread's start to clear: the slot
-// lives on in the context.
+// lives on in the context. It is told to clear *alive instead, as the very last thing: until then it may still write to
+// the context's memory itself (restartable sequences, when the thread is preempted), and that must stay mapped.
 .globl runtime_detach
 .hidden runtime_detach
 .type runtime_detach, @function
@@ -68,7 +69,7 @@ runtime_detach:
   SAVE %rdi
   movq %rsi, %rbx
   movl $SYS_set_tid_address, %eax
-  xorl %edi, %edi
+  movq %rdx, %rdi
   syscall
   movl $1, (%rbx)
   movl $SYS_futex, %eax

@@ -1,0 +1,44 @@
+// HTTP load: wrk where it is installed, autocannon otherwise; the same for all contestants of a run.
+import { autocannon, cores, wrk } from "./machine.mjs";
+import { outputOf, processorTime, withServer } from "./process.mjs";
+
+async function wrkLoad(url, connections, seconds, core) {
+  const output = await outputOf(
+    [wrk().command, "-t1", `-c${connections}`, `-d${seconds}s`, "--timeout", "30s", "--latency", url],
+    { core },
+  );
+  const [, requests] = /(\d+) requests in/.exec(output);
+  const errors = /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(output);
+  const failed = (errors?.slice(1) ?? []).concat(/Non-2xx.*: (\d+)/.exec(output)?.[1] ?? []);
+  return {
+    requests: Number(requests),
+    perSecond: Number(/Requests\/sec:\s*([\d.]+)/.exec(output)[1]),
+    errors: failed.reduce((sum, count) => sum + Number(count), 0),
+  };
+}
+
+async function autocannonLoad(url, connections, seconds, core) {
+  const options = ["--json", "--no-progress", "--connections", String(connections), "--duration", String(seconds)];
+  const output = await outputOf([process.execPath, autocannon().command, ...options, "--timeout", "30", url], { core });
+  const { requests, errors, timeouts, non2xx } = JSON.parse(output);
+  return { requests: requests.total, perSecond: requests.average, errors: errors + timeouts + non2xx };
+}
+
+/**
+ * Starts a server, loads it, and tells what it did.
+ * @param command starts a server that prints its port
+ * @returns `perSecond`: answers a second; `cpu`: microseconds of the server's processor time for each of them
+ */
+export function loadServer(command, { connections, seconds, warmUp, path = "/" }) {
+  const bound = cores();
+  const load = wrk() ? wrkLoad : autocannonLoad;
+  return withServer(command, { core: bound?.server }, async ({ port, pid }) => {
+    const url = `http://127.0.0.1:${port}${path}`;
+    await load(url, connections, warmUp, bound?.load);
+    const before = processorTime(pid);
+    const { requests, perSecond, errors } = await load(url, connections, seconds, bound?.load);
+    const after = processorTime(pid);
+    if (errors > 0) throw new Error(`${errors} of ${requests} requests failed`);
+    return { perSecond, cpu: before === null ? undefined : ((after - before) * 1000) / requests };
+  });
+}

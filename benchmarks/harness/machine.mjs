@@ -1,0 +1,114 @@
+// What there is on this machine to measure with and to measure beside.
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createRequire } from "node:module";
+import os from "node:os";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+
+const require = createRequire(import.meta.url);
+const here = path.join(path.dirname(fileURLToPath(import.meta.url)), "..");
+
+/** The path of a program in ours/ or peers/. */
+export const program = (name) => path.join(here, name);
+
+/** What `node -r` is given, to patch a program. */
+export const patch = require.resolve("runtime/patch");
+
+function outputOf(command, ...args) {
+  try {
+    return execFileSync(command, args, { stdio: ["ignore", "pipe", "ignore"] })
+      .toString()
+      .trim();
+  } catch (error) {
+    return error.stdout?.toString().trim() || null; // wrk tells its version and fails
+  }
+}
+
+function once(find) {
+  let found;
+  return () => (found ??= { value: find() }).value;
+}
+
+/** A Python that has gevent, and the versions; null if there is none. */
+export const python = once(() => {
+  for (const command of ["python3", "/usr/bin/python3"]) {
+    const versions = outputOf(
+      command,
+      "-c",
+      "import sys, gevent, greenlet; print('Python %s, gevent %s, greenlet %s' % (sys.version.split()[0], gevent.__version__, greenlet.__version__))",
+    );
+    if (versions) return { command, versions };
+  }
+  return null;
+});
+
+export const go = once(() => {
+  const versions = outputOf("go", "version");
+  return versions && { command: "go", versions };
+});
+
+export const wrk = once(() => {
+  const versions = outputOf("wrk", "--version")?.split("\n")[0];
+  return versions?.startsWith("wrk") ? { command: "wrk", versions: versions.replace(/ \[.*/, "") } : null;
+});
+
+export const autocannon = once(() => {
+  try {
+    const { version } = require("autocannon/package.json");
+    return { command: require.resolve("autocannon/autocannon.js"), versions: `autocannon ${version}` };
+  } catch {
+    return null;
+  }
+});
+
+/** Two cores, for a server and for the load on it; null where there are not two, or programs cannot be bound to one. */
+export const cores = once(() => {
+  if (outputOf("taskset", "--version") === null) return null;
+  const allowed = /^Cpus_allowed_list:\s*(.*)$/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1] ?? "";
+  const list = allowed.split(",").flatMap((range) => {
+    const [first, last = first] = range.split("-").map(Number);
+    return Array.from({ length: last - first + 1 }, (_, i) => first + i);
+  });
+  return list.length < 2 ? null : { server: list[0], load: list[1] };
+});
+
+/** Why a contestant has to be left out, and what would bring it; undefined if it need not. */
+export const missing = {
+  python: () => (python() ? undefined : "Python's gevent is not installed (Debian: python3-gevent)"),
+  go: () => (go() ? undefined : "Go is not installed (Debian: golang-go)"),
+};
+
+/** The binary of a Go program in peers/. */
+export const goBinary = (() => {
+  const built = new Map();
+  return (name) => {
+    if (!built.has(name)) {
+      const folder = mkdtempSync(path.join(os.tmpdir(), "runtime-bench-"));
+      process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
+      const binary = path.join(folder, path.basename(name, ".go"));
+      execFileSync(go().command, ["build", "-o", binary, program(name)], {
+        stdio: ["ignore", "ignore", "inherit"],
+        env: { ...process.env, GO111MODULE: "off" },
+      });
+      built.set(name, binary);
+    }
+    return built.get(name);
+  };
+})();
+
+/** One line for each thing that the figures depend on. */
+export function describeMachine() {
+  const cpus = os.cpus();
+  const bound = cores();
+  return [
+    `Node ${process.version.slice(1)} (V8 ${process.versions.v8}), ${os.type()} ${os.release()} ${os.arch()}`,
+    `${cpus.length} x ${cpus[0]?.model.trim() ?? "processor"}, load average ${os.loadavg()[0].toFixed(1)} at the start`,
+    python()?.versions,
+    go()?.versions,
+    (wrk() ?? autocannon())?.versions,
+    bound
+      ? `HTTP: server on core ${bound.server}, load on core ${bound.load}`
+      : "HTTP: server and load share the cores (taskset, and two cores, would separate them)",
+  ].filter(Boolean);
+}

@@ -1,0 +1,21 @@
+// A great many at once. A run in which they do not all end as they should is an error.
+
+import { timesAsMuch } from "./harness/rounds.mjs";
+import { suspended } from "./memory.mjs";
+
+const beside = { peer: "gevent", compare: timesAsMuch };
+
+export default {
+  name: "many",
+  title: "100,000 suspended fibers in one process",
+  rounds: 3,
+  contestants({ quick }) {
+    const { runtime, gevent, go } = suspended(quick ? 20_000 : 100_000);
+    return [runtime, gevent, go];
+  },
+  rows: [
+    { key: "create", what: "to create, each (us)", ...beside },
+    { key: "memory", what: "memory, each (KiB)", ...beside },
+    { key: "end", what: "to wake and end, each (us)", ...beside },
+  ],
+};

@@ -1,0 +1,190 @@
+// net: connections in blocking style, from either end.
+import dns = require("node:dns");
+import net = require("node:net");
+
+import { block } from "../runtime/block";
+import { canSuspend } from "../runtime/coroutine";
+import { invalidArgument } from "../runtime/errors";
+import { Backlog, close, connect, listen } from "../runtime/park/operations/connections";
+import type { NetSettings } from "../runtime/park/operations/net";
+import { readLine } from "../runtime/park/operations/streams";
+import { newHandle, park, parkChecked, parkRelease } from "../runtime/park/park";
+import { sendable } from "../runtime/park/portable";
+import { ParkedSocket } from "./parked-socket";
+import type { ModulePatch } from "./patching";
+import { carryOut, checkEncoding } from "./stream";
+
+declare module "net" {
+  /**
+   * Connects, and returns the connected socket. Arguments as for `net.connect`, without the listener. Suspends the
+   * fiber; when that is killed, the socket is destroyed. What goes wrong with the socket later does not have to be
+   * listened for: the next blocking call throws it.
+   *
+   * Out of a fiber the thread sleeps meanwhile, and the socket that is returned lives in another thread: `readSync`,
+   * `readLineSync`, `writeSync`, `endSync` and `destroy` work on it, listeners and other asynchronous use do not.
+   * `options.lookup`, `options.onread` and `options.signal` are for fibers only.
+   * @param options `timeout`: milliseconds without activity after which this call, and later each blocking call on
+   *   the socket, throws ETIMEDOUT
+   * @throws what the socket's "error" event would bring: ECONNREFUSED, ENOTFOUND, an AggregateError where several
+   *   addresses were tried, ...; and what `net.connect` throws: ERR_SOCKET_BAD_PORT, ...
+   */
+  function connectSync(options: NetConnectOpts): Socket;
+  function connectSync(port: number, host?: string): Socket;
+  function connectSync(path: string): Socket;
+
+  interface Socket {
+    /**
+     * The next line, without its "\n" or "\r\n"; null at the end. What follows the line is left for the next read.
+     * Suspends the fiber until the line is whole.
+     * @param encoding default "utf8"
+     * @throws as `readSync`; what was there of the line can still be read then
+     */
+    readLineSync(encoding?: BufferEncoding): string | null;
+  }
+
+  interface Server {
+    /**
+     * `listen`, returning when the server listens. Arguments as for `listen`, without the listener. Suspends the fiber;
+     * when that is killed, the server is closed.
+     *
+     * From then on connections are kept for `acceptSync`, unless the server has "connection" listeners. Out of a fiber,
+     * this is for servers without such listeners: the thread sleeps, and the server lives in another one.
+     * @throws what the server's "error" event would bring: EADDRINUSE, EACCES, ...
+     */
+    listenSync(port?: number, hostname?: string, backlog?: number): this;
+    listenSync(port: number, backlog: number): this;
+    listenSync(path: string, backlog?: number): this;
+    listenSync(options: ListenOptions): this;
+    // biome-ignore lint/suspicious/noExplicitAny: as in Node's own declaration
+    listenSync(handle: any, backlog?: number): this;
+    /**
+     * The next connection, in the order they came in; null when the server does not listen (any more). Suspends the
+     * fiber until there is one. Several fibers may wait, each gets another.
+     */
+    acceptSync(): Socket | null;
+    /**
+     * Stops listening, drops connections that nobody has accepted, and waits until all others have ended. (Out of a
+     * fiber it does not wait for them.)
+     * @throws ERR_SERVER_NOT_RUNNING
+     */
+    closeSync(): void;
+  }
+}
+
+function settings(): NetSettings {
+  return {
+    order: dns.getDefaultResultOrder(),
+    autoSelectFamily: net.getDefaultAutoSelectFamily(),
+    autoSelectFamilyAttemptTimeout: net.getDefaultAutoSelectFamilyAttemptTimeout(),
+  };
+}
+
+function connectSync(...args: unknown[]): net.Socket {
+  const listener = args.at(-1);
+  if (typeof listener === "function") throw invalidArgument("options", "without a listener after it", listener);
+  if (!canSuspend()) return connectParked(args);
+  return block<net.Socket>((waiter) => {
+    waiter.discard = (late) => late.destroy();
+    return connect(args, waiter.callback);
+  });
+}
+
+function connectParked(args: unknown[]): net.Socket {
+  const { signal, ...options } = typeof args[0] === "object" ? (args[0] as net.TcpNetConnectOpts) : ({} as never);
+  for (const name of ["lookup", "onread"] as const) {
+    if (options[name] !== undefined) throw fiberOnly(name);
+  }
+  if (signal?.aborted) throw aborted(signal);
+  const sent = args.length > 0 && typeof args[0] === "object" ? [sendable(options), ...args.slice(1)] : args;
+  const check = () => net.connect(...(args as [never])).destroy();
+  return new ParkedSocket((handle) => parkChecked(check, "net.connect", handle, settings(), sent), options);
+}
+
+function fiberOnly(option: string): Error {
+  const error = new Error(
+    `options.${option} is a function of this thread, which sleeps while it connects out of a fiber. ` +
+      "Call it in a fiber: spawn(() => net.connectSync(...)).",
+  );
+  return Object.assign(error, { code: "ERR_NOT_IN_FIBER" });
+}
+
+function aborted({ reason }: AbortSignal): Error {
+  const error = new Error("The operation was aborted", { cause: reason });
+  return Object.assign(error, { code: "ABORT_ERR", name: "AbortError" });
+}
+
+function readLineSync(this: net.Socket, encoding: BufferEncoding = "utf8"): string | null {
+  checkEncoding(encoding);
+  return carryOut(this, readLine(this, encoding), readLineSync);
+}
+
+/** Servers that live in the park worker, by handle. */
+const parked = new WeakMap<net.Server, number>();
+const handles = new FinalizationRegistry<number>((handle) => parkRelease("net.close", handle));
+
+function listenSync(this: net.Server, ...args: unknown[]): net.Server {
+  if (!canSuspend() && !this.listening && this.listenerCount("connection") === 0) return listenParked(this, args);
+  block<void>((waiter) => listen(this, args, waiter.callback));
+  return this;
+}
+
+function listenParked(server: net.Server, args: unknown[]): net.Server {
+  const handle = newHandle();
+  const check = () =>
+    net
+      .createServer()
+      .listen(...(args as [never]))
+      .close();
+  const { allowHalfOpen, keepAlive, keepAliveInitialDelay, noDelay } = server as net.ServerOpts;
+  const options = { allowHalfOpen, keepAlive, keepAliveInitialDelay, noDelay };
+  const address = parkChecked(check, "net.listen", handle, settings(), options, args.map(sendable));
+  parked.set(server, handle);
+  handles.register(server, handle, server);
+  const facts = { listening: true, address: () => address, close: closeParked };
+  for (const [name, value] of Object.entries(facts)) {
+    Object.defineProperty(server, name, { value, configurable: true, writable: true });
+  }
+  return server;
+}
+
+/** `close` of a server that lives in the park worker. */
+function closeParked(this: net.Server, callback?: (error?: Error) => void): net.Server {
+  parkRelease("net.close", parked.get(this) as number);
+  parked.delete(this);
+  handles.unregister(this);
+  for (const name of ["listening", "address", "close"]) delete (this as unknown as Record<string, unknown>)[name];
+  if (callback) this.once("close", callback);
+  process.nextTick(() => this.emit("close"));
+  return this;
+}
+
+function acceptSync(this: net.Server): net.Socket | null {
+  const handle = parked.get(this);
+  if (handle !== undefined) return acceptParked(this, handle);
+  if (!this.listening && !canSuspend()) return null;
+  return block<net.Socket | null>((waiter) => {
+    const backlog = Backlog.of(this);
+    waiter.discard = (late) => late && backlog.putBack(late);
+    return backlog.take((socket) => waiter.resolve(socket));
+  });
+}
+
+function acceptParked(server: net.Server, handle: number): net.Socket {
+  return new ParkedSocket((socket) => park("net.accept", handle, socket), server as net.ServerOpts);
+}
+
+function closeSync(this: net.Server): void {
+  if (parked.has(this)) this.close();
+  else block<void>((waiter) => close(this, waiter.callback));
+}
+
+export const netPatch: ModulePatch = {
+  name: "net",
+  apply(define) {
+    define.add(net, "connectSync", connectSync);
+    define.add(net.Socket.prototype, "readLineSync", readLineSync);
+    define.add(net.Server.prototype, "listenSync", listenSync);
+    define.add(net.Server.prototype, "acceptSync", acceptSync);
+    define.add(net.Server.prototype, "closeSync", closeSync);
+  },
+};

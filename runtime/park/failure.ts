@@ -1,0 +1,71 @@
+// Errors on their way between threads: what a structured clone loses is their class, code and other properties.
+
+const classes = {
+  AggregateError,
+  Error,
+  EvalError,
+  RangeError,
+  ReferenceError,
+  SyntaxError,
+  TypeError,
+  URIError,
+};
+
+/** An error as plain data, or something else that was thrown. */
+export type Failure = { thrown: unknown } | ErrorData;
+
+interface ErrorData {
+  class: keyof typeof classes;
+  message: string;
+  stack: string | undefined;
+  /** Its own enumerable properties, as far as they are primitive: code, errno, syscall, hostname, port, ... */
+  properties: Record<string, unknown>;
+  cause?: Failure;
+  errors?: Failure[];
+}
+
+/** @param machinery the file whose frames, and what is below them, are left out of the stack */
+export function describeError(error: unknown, machinery: string): Failure {
+  if (!(error instanceof Error)) return { thrown: typeof error === "function" ? String(error) : error };
+  const data: ErrorData = {
+    class: builtInClass(error),
+    message: error.message,
+    stack: upperFrames(error.stack, machinery),
+    properties: {},
+  };
+  for (const [key, value] of Object.entries(error)) {
+    if (value === null || ["string", "number", "boolean", "undefined", "bigint"].includes(typeof value)) {
+      data.properties[key] = value;
+    }
+  }
+  if (error.cause !== undefined) data.cause = describeError(error.cause, machinery);
+  const { errors } = error as AggregateError;
+  if (Array.isArray(errors)) data.errors = errors.map((one) => describeError(one, machinery));
+  return data;
+}
+
+function upperFrames(stack: string | undefined, machinery: string): string | undefined {
+  const lines = stack?.split("\n") ?? [];
+  const first = lines.findIndex((line) => line.includes(machinery));
+  return first < 0 ? stack : lines.slice(0, first).join("\n");
+}
+
+function builtInClass(error: Error): ErrorData["class"] {
+  for (let proto = Object.getPrototypeOf(error); proto; proto = Object.getPrototypeOf(proto)) {
+    const name = proto.constructor?.name;
+    if (Object.hasOwn(classes, name)) return name as ErrorData["class"];
+  }
+  return "Error";
+}
+
+export function reviveError(failure: Failure): unknown {
+  if ("thrown" in failure) return failure.thrown;
+  const options = failure.cause === undefined ? undefined : { cause: reviveError(failure.cause) };
+  const error =
+    failure.class === "AggregateError"
+      ? new AggregateError((failure.errors ?? []).map(reviveError), failure.message, options)
+      : new classes[failure.class](failure.message, options);
+  Object.assign(error, failure.properties);
+  Object.defineProperty(error, "stack", { value: failure.stack, configurable: true, writable: true });
+  return error;
+}

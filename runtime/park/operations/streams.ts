@@ -1,0 +1,267 @@
+// Reading and writing streams a step at a time, whoever waits between the steps: a fiber (compat/stream.ts), or a
+// promise in the park worker (net.ts).
+import type { EventEmitter } from "node:events";
+import { Socket } from "node:net";
+import type { Readable, Writable } from "node:stream";
+
+export type Chunk = Buffer | string;
+
+/** Yields when it needs more data than there is: see `DataListener`. */
+export type Reading<T> = Generator<void, T, void>;
+
+/** Called once, with the error if there is one. */
+export type Done = (error?: Error | null) => void;
+
+/** Adds listeners by event. The returned function takes them back. */
+export function heed(emitter: EventEmitter, listeners: Record<string, (...args: never[]) => void>): () => void {
+  const all = Object.entries(listeners) as [string, (...args: unknown[]) => void][];
+  for (const [event, listener] of all) emitter.on(event, listener);
+  return () => {
+    for (const [event, listener] of all) emitter.off(event, listener);
+  };
+}
+
+export function prematureClose(): Error {
+  return Object.assign(new Error("Premature close"), { code: "ERR_STREAM_PREMATURE_CLOSE" });
+}
+
+export function streamDestroyed(method: string): Error {
+  const error = new Error(`Cannot call ${method} after a stream was destroyed`);
+  return Object.assign(error, { code: "ERR_STREAM_DESTROYED" });
+}
+
+export function timedOut(syscall: string): Error {
+  return Object.assign(new Error(`${syscall} ETIMEDOUT`), { code: "ETIMEDOUT", syscall });
+}
+
+/** The next chunk, or `size` bytes of it; null at the end. */
+export function* readChunk(stream: Readable, size?: number): Reading<Chunk | null> {
+  // Asked for nothing, a stream never has it.
+  if (size === 0 && !stream.readableObjectMode) return stream.readableEncoding === null ? Buffer.alloc(0) : "";
+  for (;;) {
+    const chunk = stream.read(size);
+    if (chunk !== null) return chunk;
+    if (stream.errored) throw stream.errored;
+    if (stream.readableEnded) return null;
+    if (stream.destroyed || stream.closed) throw prematureClose();
+    yield;
+  }
+}
+
+/** The next line, without its newline; null at the end. Left early, it puts back what it has taken. */
+export function* readLine(stream: Readable, encoding: BufferEncoding): Reading<string | null> {
+  const pieces: Chunk[] = [];
+  let whole = false;
+  try {
+    for (;;) {
+      const chunk = yield* readChunk(stream);
+      if (chunk === null) {
+        whole = true;
+        return pieces.length === 0 ? null : joined(pieces).toString(encoding);
+      }
+      const newline = chunk.indexOf("\n");
+      if (newline < 0) {
+        pieces.push(chunk);
+        continue;
+      }
+      pieces.push(part(chunk, 0, newline));
+      whole = true;
+      if (newline + 1 < chunk.length) putBack(stream, [part(chunk, newline + 1)]);
+      const line = joined(pieces).toString(encoding);
+      return line.endsWith("\r") ? line.slice(0, -1) : line;
+    }
+  } finally {
+    if (!whole) putBack(stream, pieces);
+  }
+}
+
+/** All that is still to come. Left early, it puts back what it has taken. */
+export function* readText(stream: Readable, encoding: BufferEncoding): Reading<string> {
+  const pieces: Chunk[] = [];
+  let whole = false;
+  try {
+    for (let chunk = yield* readChunk(stream); chunk !== null; chunk = yield* readChunk(stream)) pieces.push(chunk);
+    whole = true;
+    return joined(pieces).toString(encoding);
+  } finally {
+    if (!whole) putBack(stream, pieces);
+  }
+}
+
+function part(chunk: Chunk, start: number, end?: number): Chunk {
+  return typeof chunk === "string" ? chunk.slice(start, end) : chunk.subarray(start, end);
+}
+
+function joined(pieces: Chunk[]): Chunk {
+  if (pieces.every((piece) => typeof piece === "string")) return pieces.join("");
+  if (pieces.length === 1 && Buffer.isBuffer(pieces[0])) return pieces[0];
+  return Buffer.concat(pieces.map((piece) => (typeof piece === "string" ? Buffer.from(piece) : piece)));
+}
+
+function putBack(stream: Readable, pieces: Chunk[]): void {
+  if (pieces.length === 0 || stream.destroyed || stream.readableEnded) return;
+  stream.unshift(joined(pieces), stream.readableEncoding ?? undefined);
+}
+
+const keptSockets = new WeakSet<Socket>();
+
+/**
+ * For sockets in blocking use: what happens between two calls is told by the next call, so that a peer that goes away
+ * in between does not bring the process down.
+ */
+export function keepErrors(stream: object): void {
+  if (!(stream instanceof Socket) || keptSockets.has(stream)) return;
+  keptSockets.add(stream);
+  stream.on("error", () => {});
+}
+
+/** A socket's own timeout, if it has one, is counted from now. */
+function startTimeout(stream: object): void {
+  if (stream instanceof Socket && stream.timeout) stream.setTimeout(stream.timeout);
+}
+
+/**
+ * Waits for a `Reading` each time it has yielded. It listens all the time from the first to the last: a listener for
+ * "readable" that is new makes the stream tell at once, again and again, of data that the reading has found too little.
+ */
+export class DataListener {
+  readonly #stream: Readable;
+  readonly #stop: () => void;
+  #done: Done | null = null;
+  #failure: Error | null = null;
+
+  constructor(stream: Readable) {
+    this.#stream = stream;
+    const more = () => this.#settle();
+    this.#stop = heed(stream, {
+      readable: more,
+      end: more,
+      close: more,
+      error: (error: Error) => this.#fail(error),
+      ...(stream instanceof Socket && { timeout: () => this.#done && this.#fail(timedOut("read")) }),
+    });
+  }
+
+  /** Calls `done` when there may be more to read, or with an error. */
+  wait(done: Done): void {
+    this.#done = done;
+    startTimeout(this.#stream);
+    if (this.#failure !== null) this.#settle();
+  }
+
+  stop(): void {
+    this.#done = null;
+    this.#stop();
+  }
+
+  #fail(error: Error): void {
+    this.#failure = error;
+    this.#settle();
+  }
+
+  #settle(): void {
+    const done = this.#done;
+    this.#done = null;
+    done?.(this.#failure);
+  }
+}
+
+/** Writes a chunk; done when the stream has handed it on (for a socket: the kernel has it). */
+export function write(stream: Writable, chunk: unknown, encoding: BufferEncoding | undefined, done: Done): void {
+  if (stream.destroyed) throw stream.errored ?? streamDestroyed("write");
+  const handOver = (callback: Done) => stream.write(chunk, encoding as BufferEncoding, callback);
+  const taken = () => !stream.errored && stream.writable && stream.writableLength === 0 && !discards(stream);
+  hand(stream, handOver, taken, done);
+}
+
+/** An HTTP message whose socket is gone throws away what it is given, and tells nobody until it emits "close". */
+function discards(stream: Writable & { socket?: Socket | null }): boolean {
+  return stream.socket?.destroyed === true;
+}
+
+/** Ends the stream, after a chunk if there is one; done when all is flushed. */
+export function end(stream: Writable, chunk: unknown, encoding: BufferEncoding | undefined, done: Done): void {
+  if (stream.writableFinished && chunk == null) {
+    done();
+    return;
+  }
+  if (stream.destroyed) throw stream.errored ?? streamDestroyed("end");
+  const handOver = (callback: Done) => stream.end(chunk, encoding as BufferEncoding, callback);
+  hand(stream, handOver, () => stream.writableFinished, done);
+}
+
+/** @param finished whether nothing is left to wait for, once it was handed over */
+function hand(stream: Writable, handOver: (callback: Done) => void, finished: () => boolean, done: Done): void {
+  let over = false;
+  const finish: Done = (error) => {
+    if (over) return;
+    over = true;
+    done(error);
+  };
+  // Mostly there is nothing to watch: it is done at once. But not where an error is certain.
+  let guard = stream.writable ? null : Guard.of(stream).add(finish);
+  handOver((error) => {
+    // A socket that was destroyed under a write calls that a success.
+    const cut = stream.destroyed && !stream.writableFinished ? (stream.errored ?? streamDestroyed("write")) : null;
+    const failure = error ?? cut;
+    guard?.remove(finish, failure !== null);
+    finish(failure);
+  });
+  if (finished()) finish();
+  if (!over) guard ??= Guard.of(stream).add(finish);
+}
+
+/**
+ * Watches a stream that has been handed something. An error is told to the callback of the write and also emitted,
+ * before or after; and some streams (HTTP messages) only say "close" and never call. One set of listeners serves any
+ * number of writes.
+ */
+class Guard {
+  static readonly #guards = new WeakMap<Writable, Guard>();
+  readonly #stream: Writable;
+  readonly #pending = new Set<Done>();
+  #stop: (() => void) | null = null;
+
+  static of(stream: Writable): Guard {
+    let guard = Guard.#guards.get(stream);
+    if (!guard) Guard.#guards.set(stream, (guard = new Guard(stream)));
+    return guard;
+  }
+
+  constructor(stream: Writable) {
+    this.#stream = stream;
+  }
+
+  add(done: Done): this {
+    this.#pending.add(done);
+    this.#stop ??= heed(this.#stream, {
+      error: (error: Error) => this.#end(error),
+      close: () => this.#end(this.#stream.errored ?? prematureClose()),
+      ...(this.#stream instanceof Socket && { timeout: () => this.#tell(timedOut("write")) }),
+    });
+    startTimeout(this.#stream);
+    return this;
+  }
+
+  /** @param failed with an error that may be yet to be emitted: somebody has to listen until then */
+  remove(done: Done, failed: boolean): void {
+    this.#pending.delete(done);
+    if (this.#pending.size === 0 && !failed) this.#unlisten();
+  }
+
+  #end(error: Error): void {
+    this.#unlisten();
+    this.#tell(error);
+  }
+
+  #tell(error: Error): void {
+    const pending = [...this.#pending];
+    this.#pending.clear();
+    for (const done of pending) done(error);
+  }
+
+  #unlisten(): void {
+    this.#stop?.();
+    this.#stop = null;
+  }
+}

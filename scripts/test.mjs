@@ -1,0 +1,94 @@
+// Runs the tests: once with every switch, in one Node.
+//   node scripts/test.mjs [--node BINARY] [--switch NAME] [--tally FILE] [arguments of vitest...]
+// --tally adds a line "PASSED FAILED" to FILE for each run.
+import { execFileSync, spawnSync } from "node:child_process";
+import { appendFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { buildAddon } from "./addon.mjs";
+
+const root = path.join(path.dirname(fileURLToPath(import.meta.url)), "..");
+
+function readArguments() {
+  const own = { node: process.execPath, switch: undefined, tally: undefined };
+  const rest = [];
+  const given = process.argv.slice(2);
+  while (given.length > 0) {
+    const name = given.shift();
+    if (!["--node", "--switch", "--tally"].includes(name)) rest.push(name);
+    else if (given.length > 0) own[name.slice(2)] = given.shift();
+    else throw new Error(`${name} needs a value`);
+  }
+  return { ...own, switches: own.switch ? [own.switch] : ["swap", "handoff", "none"], rest };
+}
+
+// Tests of the sources, not of what was compiled from them some time ago.
+function freshenAddon(binary) {
+  const says = "[process.platform + '-' + process.arch, process.versions.modules].join()";
+  const [platform, abi] = execFileSync(binary, ["-p", says], { encoding: "utf8" }).trim().split(",");
+  const file = path.join(root, "prebuilds", platform, `node.abi${abi}.node`);
+  const native = path.join(root, "runtime", "native");
+  const sources = [path.join(root, "binding.gyp"), ...readdirSync(native).map((name) => path.join(native, name))];
+  const newest = Math.max(...sources.map((source) => statSync(source).mtimeMs));
+  if (!existsSync(file) || statSync(file).mtimeMs < newest) console.log(`compiled ${buildAddon(binary)}`);
+}
+
+const vitest = path.join(root, "node_modules", "vitest", "vitest.mjs");
+
+function run(binary, name, rest) {
+  console.log(`\nRUNTIME_SWITCH=${name}, ${binary}`);
+  const whole = runVitest(binary, name, rest);
+  if (whole.reported) return [whole];
+  console.log("vitest ended without a report, as when one of its processes crashes: once more, file by file");
+  const options = { cwd: root, encoding: "utf8", env: { ...process.env, RUNTIME_SWITCH: name } };
+  const files = execFileSync(binary, [vitest, "list", "--filesOnly", ...rest], options)
+    .trim()
+    .split("\n");
+  const counts = files.map((file) => {
+    const one = runVitest(binary, name, [...rest.filter((argument) => argument.startsWith("-")), file]);
+    if (!one.reported) console.log(`CRASHED ${file}`);
+    return one;
+  });
+  return sum(counts, "failed") > 0 ? counts : [...counts, { passed: 0, failed: 1 }]; // it did crash, just not again
+}
+
+function runVitest(binary, name, rest) {
+  const work = mkdtempSync(path.join(tmpdir(), "runtime-test-"));
+  const file = path.join(work, "report.json");
+  try {
+    const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${file}`];
+    const { status } = spawnSync(binary, [vitest, "run", ...reporters, ...rest], {
+      cwd: root,
+      env: { ...process.env, RUNTIME_SWITCH: name },
+      stdio: ["ignore", "inherit", "inherit"],
+    });
+    const reported = existsSync(file);
+    return { reported, ...count(status, reported ? JSON.parse(readFileSync(file, "utf8")) : undefined) };
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+}
+
+// A file that broke before its first test, and a run that broke without a failing test, count as one failure.
+function count(status, report) {
+  const files = report?.testResults ?? [];
+  const broken = files.filter((file) => file.status === "failed" && file.assertionResults.length === 0).length;
+  const failed = (report?.numFailedTests ?? 0) + broken;
+  return { passed: report?.numPassedTests ?? 0, failed: status !== 0 && failed === 0 ? 1 : failed };
+}
+
+const sum = (counts, key) => counts.reduce((total, one) => total + one[key], 0);
+
+const { node, switches, tally, rest } = readArguments();
+freshenAddon(node);
+const lines = [];
+for (const name of switches) {
+  const counts = run(node, name, rest);
+  const passed = sum(counts, "passed");
+  const failed = sum(counts, "failed");
+  lines.push(`RUNTIME_SWITCH=${name}: ${passed} passed, ${failed} failed`);
+  if (tally) appendFileSync(tally, `${passed} ${failed}\n`);
+  if (failed > 0) process.exitCode = 1;
+}
+console.log(`\n${lines.join("\n")}`);

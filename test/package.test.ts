@@ -1,0 +1,171 @@
+// The package as users get it: packed, installed from the tarball, loaded in each of the ways that README shows.
+import { execFileSync, spawnSync } from "node:child_process";
+import { cpSync, mkdirSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+const root = path.join(__dirname, "..");
+const once = (process.env.RUNTIME_SWITCH ?? "swap") === "swap";
+if (!once)
+  console.log(`the package: skipped, the same under RUNTIME_SWITCH=${process.env.RUNTIME_SWITCH} as under swap`);
+
+const MINUTES = 60_000;
+
+/** As in a shell of the user's: nothing of the npm or the switch that these tests run under. */
+const environment = Object.fromEntries(
+  Object.entries(process.env).filter(([name]) => !/^(npm_|INIT_CWD$|RUNTIME_|NODE_OPTIONS$|VITEST)/i.test(name)),
+);
+
+function which(command: string): string {
+  return realpathSync(execFileSync("sh", ["-c", `command -v ${command}`], { encoding: "utf8" }).trim());
+}
+
+function npm(cwd: string, env: NodeJS.ProcessEnv, ...args: string[]): string {
+  const cli = process.env.npm_execpath ?? which("npm");
+  const child = spawnSync(process.execPath, [cli, ...args], { cwd, env, encoding: "utf8" });
+  if (child.status !== 0) throw new Error(`npm ${args.join(" ")}\n${child.stdout}${child.stderr}`);
+  return child.stdout + child.stderr;
+}
+
+const install = ["install", "--prefer-offline", "--no-audit", "--no-fund", "--foreground-scripts"];
+
+/** A directory with a program's package.json, in which nothing is installed yet. */
+function emptyProgram(dir: string): string {
+  mkdirSync(dir, { recursive: true });
+  writeFileSync(path.join(dir, "package.json"), JSON.stringify({ name: "program", private: true }));
+  return dir;
+}
+
+/** Runs a program in `dir`, and returns what it printed. */
+function node(dir: string, args: string[], source?: { file: string; text: string }): string {
+  if (source) writeFileSync(path.join(dir, source.file), source.text);
+  const all = source ? [...args, source.file] : args;
+  const child = spawnSync(process.execPath, all, { cwd: dir, env: environment, encoding: "utf8" });
+  expect({ status: child.status, stderr: child.stderr }).toEqual({ status: 0, stderr: "" });
+  return child.stdout.trim();
+}
+
+const work = path.join(realpathSync(tmpdir()), `runtime-package-${process.pid}`);
+let tarball: string;
+
+describe.runIf(once)("the package", () => {
+  beforeAll(() => {
+    mkdirSync(work);
+    // Without scripts: what is packed is the build that the other tests run, at this moment.
+    npm(root, environment, "pack", "--silent", "--ignore-scripts", "--pack-destination", work);
+    tarball = path.join(work, `runtime-${require("../package.json").version}.tgz`);
+  }, 2 * MINUTES);
+
+  afterAll(() => rmSync(work, { recursive: true, force: true }));
+
+  it("holds what is needed to run and to build it, and nothing else", () => {
+    const listed = execFileSync("tar", ["-tzf", tarball], { encoding: "utf8" }).trim().split("\n");
+    const top = new Set(listed.map((name) => name.replace(/^package\//, "").split("/")[0]));
+    const expected = ["LICENSE", "README.md", "binding.gyp", "dist", "package.json", "prebuilds", "runtime", "scripts"];
+    expect([...top].sort()).toEqual(expected);
+    expect(listed.filter((name) => /\/(test|bench|benchmarks|examples|src)\/(?!.*\.d\.ts$)/.test(name))).toEqual([]);
+  });
+
+  describe("installed", () => {
+    const program = path.join(work, "program");
+    const used = `
+      const out = [];
+      const one = spawn(() => { sleep(5); out.push("second"); });
+      const two = spawn(() => out.push("first"));
+      Promise.all([one, two]).then(() => console.log(out.join()));`;
+
+    beforeAll(() => {
+      npm(emptyProgram(program), environment, ...install, tarball);
+    }, 5 * MINUTES);
+
+    it("is there for require", () => {
+      const text = `const { sleep, spawn } = require("runtime");\n${used}`;
+      expect(node(program, [], { file: "required.js", text })).toBe("first,second");
+    });
+
+    it("is there for import, by name", () => {
+      const text = `import { sleep, spawn } from "runtime";\n${used}`;
+      expect(node(program, [], { file: "imported.mjs", text })).toBe("first,second");
+    });
+
+    const patched = `
+      const fiber = spawn(() => JSON.parse(readFileSync("package.json", "utf8")).name);
+      fiber.then((name) => console.log(isPatched("fs"), name));`;
+    const esm = `import { readFileSync } from "node:fs"; import { isPatched, spawn } from "runtime";`;
+    const cjs = `const { readFileSync } = require("node:fs"); const { isPatched, spawn } = require("runtime");`;
+
+    it("patches by import, as the program's first line", () => {
+      const text = `import "runtime/patch"; ${esm}${patched}`;
+      expect(node(program, [], { file: "patched.mjs", text })).toBe("true program");
+    });
+
+    it("patches by node --import", () => {
+      const args = ["--import", "runtime/patch"];
+      expect(node(program, args, { file: "app.mjs", text: esm + patched })).toBe("true program");
+    });
+
+    it("patches by node -r", () => {
+      expect(node(program, ["-r", "runtime/patch"], { file: "app.js", text: cjs + patched })).toBe("true program");
+    });
+
+    it("is one, with one hub, however it is loaded", () => {
+      const text = `
+        import { createRequire } from "node:module";
+        import * as imported from "runtime";
+        const required = createRequire(import.meta.url)("runtime");
+        console.log(imported.spawn === required.spawn, imported.Fiber === required.Fiber, required.isPatched("fs"));`;
+      for (const flag of ["--import", "-r"]) {
+        expect(node(program, [flag, "runtime/patch"], { file: "one.mjs", text })).toBe("true true true");
+      }
+    });
+
+    it("is one when there are two copies, as under two dependencies", () => {
+      const installed = path.join(program, "node_modules", "runtime");
+      cpSync(installed, path.join(program, "node_modules", "other", "node_modules", "runtime"), { recursive: true });
+      writeFileSync(path.join(program, "node_modules", "other", "index.js"), `module.exports = require("runtime");`);
+      const text = `
+        const one = require("runtime"), two = require("other");
+        one.spawn(() => { two.sleep(5); console.log(one.spawn === two.spawn, two.Fiber.current === one.Fiber.current); });`;
+      expect(node(program, [], { file: "two.js", text })).toBe("true true");
+    });
+
+    it("runs programs by its command", () => {
+      writeFileSync(path.join(program, "command.js"), `require("runtime").sleep(1); console.log("slept");`);
+      const command = path.join(program, "node_modules", ".bin", "runtime");
+      expect(node(program, [realpathSync(command), "run", "command.js"])).toBe("slept");
+    });
+  });
+
+  describe("installed where nothing can be compiled, and no binary fits", () => {
+    const program = path.join(work, "bare");
+    let printed: string;
+
+    beforeAll(() => {
+      const bin = path.join(work, "bin");
+      mkdirSync(bin);
+      symlinkSync(process.execPath, path.join(bin, "node"));
+      symlinkSync(which("sh"), path.join(bin, "sh"));
+      execFileSync("tar", ["-xzf", tarball], { cwd: work });
+      rmSync(path.join(work, "package", "prebuilds"), { recursive: true });
+      execFileSync("tar", ["-czf", "without-binaries.tgz", "package"], { cwd: work });
+      const env = { ...environment, PATH: bin };
+      printed = npm(emptyProgram(program), env, ...install, path.join(work, "without-binaries.tgz"));
+    }, 5 * MINUTES);
+
+    it("says in one line what is lost", () => {
+      const lines = printed.split("\n").filter((line) => /^runtime: /.test(line));
+      expect(lines).toEqual([expect.stringContaining("there will be no fibers")]);
+    });
+
+    it("has no fibers, and tells why", () => {
+      const text = `const { reason, switch: name } = require("runtime").info(); console.log(name, "|", reason);`;
+      expect(node(program, [], { file: "info.js", text })).toMatch(/^none \| the addon could not be loaded \(.+\)$/);
+    });
+
+    it("still patches, and programs run as on plain Node", () => {
+      const text = `import "runtime/patch"; import fs from "node:fs"; console.log(fs.existsSync("package.json"));`;
+      expect(node(program, [], { file: "plain.mjs", text })).toBe("true");
+    });
+  });
+});

@@ -1,0 +1,162 @@
+import { describe, expect, it } from "vitest";
+import { describeFibers } from "../support/fibers";
+import { printing, run } from "../support/run";
+
+describeFibers("inside require()", () => {
+  const slow = `
+    exports.loading = true;
+    const { sleep } = require("runtime");
+    try { sleep(5); exports.outcome = "suspended"; } catch (error) { exports.outcome = error.code; }
+    exports.loaded = true;`;
+
+  it("a blocking call does not suspend", async () => {
+    const program = `
+      const { spawn } = require("runtime");
+      spawn(() => console.log(require("./slow.cjs").outcome));`;
+    expect(await run(program, { files: { "slow.cjs": slow } })).toEqual(printing("ERR_CANNOT_SUSPEND"));
+  });
+
+  it("no other fiber sees a module that is half loaded", async () => {
+    const program = `
+      const { spawn } = require("runtime");
+      for (let i = 0; i < 3; i++) spawn(() => console.log(require("./slow.cjs").loaded));`;
+    expect(await run(program, { files: { "slow.cjs": slow } })).toEqual(printing("true", "true", "true"));
+  });
+
+  it("neither does one in a module that is required by another, nor through createRequire", async () => {
+    const program = `
+      const { spawn } = require("runtime");
+      const { createRequire } = require("node:module");
+      spawn(() => {
+        console.log(require("./outer.cjs").outcome);
+        delete require.cache[require.resolve("./slow.cjs")];
+        console.log(createRequire(__filename)("./slow.cjs").outcome);
+      });`;
+    const files = { "slow.cjs": slow, "outer.cjs": `module.exports = require("./slow.cjs");` };
+    expect(await run(program, { files })).toEqual(printing("ERR_CANNOT_SUSPEND", "ERR_CANNOT_SUSPEND"));
+  });
+
+  it("a fiber may suspend again after it, also when the module threw", async () => {
+    const program = `
+      const { sleep, spawn } = require("runtime");
+      spawn(() => { try { require("./broken.cjs"); } catch (error) { sleep(1); console.log(error.message); } });`;
+    const files = { "broken.cjs": `throw new Error("of the module");` };
+    expect(await run(program, { files })).toEqual(printing("of the module"));
+  });
+
+  it("what a module spawns runs in fibers of its own, which may suspend", async () => {
+    const program = `
+      const { spawn } = require("runtime");
+      spawn(() => require("./spawning.cjs"));`;
+    const files = {
+      "spawning.cjs": `const { sleep, spawn } = require("runtime"); spawn(() => { sleep(1); console.log("slept"); });`,
+    };
+    expect(await run(program, { files })).toEqual(printing("slept"));
+  });
+});
+
+describeFibers("inside JSON.stringify", () => {
+  it("fibers that cross do not crash the process: they suspend, or are refused where V8 cannot", async () => {
+    const program = `
+      const { sleep, spawn } = require("runtime");
+      const seen = new Set();
+      for (let i = 0; i < 20; i++) {
+        spawn(() => {
+          for (let k = 0; k < 5; k++) {
+            try {
+              const text = JSON.stringify({ get a() { sleep((i * 7 + k) % 5); return [{ toJSON: () => i }]; } });
+              seen.add(text === '{"a":[' + i + "]}" ? "right" : text);
+            } catch (error) { seen.add(error.code); }
+          }
+        });
+      }
+      process.on("exit", () => console.log([...seen].join()));`;
+    const expected = process.versions.v8.startsWith("12.") ? "ERR_CANNOT_SUSPEND" : "right";
+    expect(await run(program)).toEqual(printing(expected));
+  });
+});
+
+describeFibers("inside a vm script with a timeout", () => {
+  const crossing = (call: string) => `
+    const vm = require("node:vm");
+    const { sleep, spawn } = require("runtime");
+    const outcomes = [];
+    const f = () => { try { sleep(5); outcomes.push("suspended"); } catch (error) { outcomes.push(error.code); } };
+    globalThis.f = f;
+    for (let i = 0; i < 2; i++) spawn(() => { ${call}; });
+    process.on("exit", () => console.log(outcomes.join()));`;
+
+  it.each([
+    ["vm.runInThisContext", `vm.runInThisContext("f()", { timeout: 1000 })`],
+    ["vm.runInNewContext", `vm.runInNewContext("f()", { f }, { timeout: 1000 })`],
+    ["vm.runInContext", `vm.runInContext("f()", vm.createContext({ f }), { timeout: 1000 })`],
+    ["Script#runInThisContext", `new vm.Script("f()").runInThisContext({ timeout: 1000 })`],
+    ["Script#runInNewContext", `new vm.Script("f()").runInNewContext({ f }, { timeout: 1000 })`],
+    ["breakOnSigint", `new vm.Script("f()").runInThisContext({ breakOnSigint: true })`],
+  ])("a blocking call does not suspend: %s", async (_, call) => {
+    expect(await run(crossing(call))).toEqual(printing("ERR_CANNOT_SUSPEND,ERR_CANNOT_SUSPEND"));
+  });
+
+  it("the time that it has is its own: it ends the script, not another fiber", async () => {
+    const program = `
+      const vm = require("node:vm");
+      const { sleep, spawn } = require("runtime");
+      spawn(() => { for (let i = 0; i < 20; i++) sleep(5); console.log("the other fiber ended"); });
+      spawn(() => {
+        try { vm.runInThisContext("for (;;);", { timeout: 20 }); } catch (error) { console.log(error.code); }
+        sleep(1);
+      });`;
+    expect(await run(program)).toEqual(printing("ERR_SCRIPT_EXECUTION_TIMEOUT", "the other fiber ended"));
+  });
+});
+
+describeFibers("inside a parser that calls back synchronously", () => {
+  // An HTTP parser is fed from within a fiber, through a socket of the program's own: its callbacks run on this stack.
+  it("fibers that cross do not crash the process: the handler is refused to suspend, and can answer", async () => {
+    const program = `
+      const http = require("node:http");
+      const { Duplex } = require("node:stream");
+      const { sleep, spawn } = require("runtime");
+      const codes = [];
+      const server = http.createServer((request, response) => {
+        try { sleep(request.url === "/slow" ? 20 : 5); codes.push("suspended"); } catch (error) { codes.push(error.code); }
+        response.end("answer");
+      });
+      let answers = 0;
+      class Socket extends Duplex {
+        _read() {}
+        _write(chunk, encoding, done) { if (String(chunk).includes("200 OK")) answers++; done(); }
+        setTimeout() { return this; } setNoDelay() { return this; } setKeepAlive() { return this; } ref() {} unref() {}
+      }
+      for (const path of ["/slow", "/fast"]) {
+        spawn(() => {
+          const socket = new Socket();
+          server.emit("connection", socket);
+          socket.emit("data", Buffer.from("GET " + path + " HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n"));
+          sleep(1);
+          socket.push("GET " + path + " HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\n\\r\\n");
+          sleep(30);
+          socket.destroy();
+        });
+      }
+      process.on("exit", (code) => console.log(code, codes.length, answers > 0));`;
+    const { code, signal, stdout, stderr } = await run(program);
+    expect({ code, signal, stderr, stdout }).toEqual({ code: 0, signal: null, stderr: "", stdout: "0 4 true\n" });
+  });
+});
+
+describe("the functions that are guarded", () => {
+  it("keep their names, lengths and properties", async () => {
+    const program = `
+      const vm = require("node:vm");
+      const Module = require("node:module");
+      const { AsyncResource } = require("node:async_hooks");
+      const look = () => JSON.stringify(
+        [JSON.stringify, process.exit, process.dlopen, Module._load, Module.prototype.load, vm.Script.prototype.runInContext,
+         AsyncResource.prototype.runInAsyncScope, Array.prototype.join].map((f) => [f.name, f.length, Object.keys(f)]));
+      const before = look();
+      require("runtime");
+      console.log(look() === before || [before, look()].join("\\n"));`;
+    expect(await run(program)).toEqual(printing("true"));
+  });
+});

@@ -1,0 +1,50 @@
+import { info } from "runtime";
+import { describe, expect, it } from "vitest";
+import { hasFibers } from "../support/fibers";
+import { printing, run } from "../support/run";
+
+describe("info()", () => {
+  const forced = process.env.RUNTIME_SWITCH;
+  if (!forced) console.log("a forced switch: skipped, RUNTIME_SWITCH is not set");
+
+  it.runIf(forced)("tells the switch that RUNTIME_SWITCH forces, and that it does", () => {
+    expect(info()).toMatchObject({ switch: forced, reason: `RUNTIME_SWITCH=${forced}` });
+  });
+
+  it("counts the fibers that have a stack, and the stacks", async () => {
+    const program = `
+      const { info, spawn, wait } = require("runtime");
+      const counts = [];
+      const note = () => { const { fibers, stacks } = info(); counts.push([fibers, stacks >= fibers]); };
+      if (info().switch === "none") { note(); console.log(JSON.stringify(counts)); }
+      else {
+        note();
+        let begun = 0, open;
+        const gate = new Promise((resolve) => { open = resolve; });
+        const all = Array.from({ length: 100 }, () => spawn(() => { if (++begun === 100) { note(); open(); } wait(gate); }));
+        Promise.all(all).then(() => { note(); console.log(JSON.stringify(counts)); });
+      }`;
+    const expected = hasFibers ? "[[0,true],[100,true],[0,true]]" : "[[0,true]]";
+    expect(await run(program)).toEqual(printing(expected));
+  });
+
+  it("tells the best switch of the machine where none is forced", async () => {
+    const program = `
+      const { info } = require("runtime");
+      const { switch: name, reason } = info();
+      console.log(["swap", "handoff", "none"].includes(name), name === "swap" ? reason === "" : reason !== "");`;
+    expect(await run(program, { env: { RUNTIME_SWITCH: "" } })).toEqual(printing("true true"));
+  });
+});
+
+describe("two copies of the package in one process", () => {
+  it("share one hub, whichever way they are loaded", async () => {
+    const program = `
+      import { createRequire } from "node:module";
+      import { spawn } from "runtime";
+      const require = createRequire(import.meta.url);
+      const again = await import("runtime?again").catch(() => null);
+      console.log(require("runtime").spawn === spawn);`;
+    expect(await run(program, { name: "program.mjs" })).toEqual(printing("true"));
+  });
+});
