@@ -75,6 +75,7 @@ const commands = {
   count: (socket) => { socket.counting = 0; socket.write("ready\\n"); },
   stall: (socket) => { socket.counting = 0; socket.pause(); },
   reset: (socket) => socket.resetAndDestroy(),
+  sockets: (socket) => socket.write(sockets.size + "\\n"),
   end: (socket) => socket.end(),
   destroy: (socket) => socket.destroy(),
 };
