@@ -1,6 +1,9 @@
 #include "coroutine.h"
 
 #include <uv.h>
+#if defined(__linux__)
+#include <pthread.h>
+#endif
 
 #include <algorithm>
 
@@ -56,6 +59,20 @@ void ShowAsyncFrame(Isolate* isolate, v8::GCType, v8::GCCallbackFlags, void* hid
 // stack would scan on to the start of another: through guard pages, or not at all.
 void TellStackStart(Isolate* isolate) { Isolate::Scope entered_again(isolate); }
 
+// How deep the hub's own stack may become: all of it, since V8's limit in it is not to be had.
+size_t ReachOfHub() {
+  size_t size = 8 * 1024 * 1024;
+#if defined(__linux__)
+  pthread_attr_t attributes;
+  void* low;
+  if (pthread_getattr_np(pthread_self(), &attributes) == 0) {
+    pthread_attr_getstack(&attributes, &low, &size);
+    pthread_attr_destroy(&attributes);
+  }
+#endif
+  return std::min<size_t>(size, 64 * 1024 * 1024);
+}
+
 }  // namespace
 
 class Coroutine {
@@ -85,6 +102,7 @@ class Coroutine {
     TellStackStart(isolate);
     isolate->SetStackLimit(context_->stack_low() + kReserve);
     HandleScope handles(isolate);
+    if (NODE_MODULE_VERSION >= 137 && stack_size_ < carrier_->widest_) TellWidest();
     Local<v8::Context> context = carrier_->context_.Get(isolate);
     v8::Context::Scope context_scope(context);
     TryCatch caught(isolate);
@@ -103,14 +121,33 @@ class Coroutine {
   void Enter() {
     entered_ = true;
     carrier_->isolate_->Enter();
-    carrier_->scratch_->resumer_ = this;
-    context_->SwitchTo(carrier_->scratch_->context_.get());
+    OnScratch([](Coroutine* scratch) { scratch->carrier_->isolate_->Exit(); });
+  }
+
+  // From V8 13 on (Node 24) the isolate takes the size that the last SetStackLimit came to for the size of all its
+  // stacks, and aborts when it collects or overflows deeper than that in any of them, the hub's too. Set from a
+  // context that never runs JavaScript, the greatest of all sizes is nobody's limit.
+  void TellWidest() {
+    Unlocker unlocker(carrier_->isolate_);
+    OnScratch([](Coroutine* scratch) {
+      Locker locker(scratch->carrier_->isolate_);
+      scratch->carrier_->isolate_->SetStackLimit(reinterpret_cast<uintptr_t>(&locker) - scratch->carrier_->widest_);
+    });
+  }
+
+  using Errand = void (*)(Coroutine* scratch);
+
+  void OnScratch(Errand errand) {
+    Coroutine* scratch = carrier_->scratch_.get();
+    scratch->errand_ = errand;
+    scratch->resumer_ = this;
+    context_->SwitchTo(scratch->context_.get());
   }
 
   static void StartScratch(void* self) {
     auto* scratch = static_cast<Coroutine*>(self);
     while (!scratch->finished_) {
-      scratch->carrier_->isolate_->Exit();
+      scratch->errand_(scratch);
       scratch->context_->SwitchTo(scratch->Resumer());
     }
   }
@@ -125,6 +162,7 @@ class Coroutine {
   Carrier* carrier_;
   std::unique_ptr<MachineContext> context_;
   Coroutine* resumer_ = nullptr;  // null: the hub
+  Errand errand_ = nullptr;       // of scratch_ only
   const size_t index_;
   const size_t stack_size_;
   bool entered_ = false;
@@ -138,6 +176,7 @@ Carrier::Carrier(Isolate* isolate, Local<v8::Context> context, std::unique_ptr<S
       context_(isolate, context),
       machine_(std::move(machine)),
       hub_(machine_->Adopt()),
+      widest_(ReachOfHub()),
       main_thread_(node::GetCurrentEventLoop(isolate) == uv_default_loop()) {
   if (AsyncFrame(isolate).IsEmpty()) return;
   isolate->AddGCPrologueCallback(HideAsyncFrame, &hidden_async_frame_);
@@ -192,6 +231,7 @@ bool Carrier::Grow(size_t stack_size, std::string* error) {
     scratch->context_ = std::move(contexts[0]);
     scratch_ = std::move(scratch);
   }
+  widest_ = std::max(widest_, stack_size + kReserve);
   const size_t count = std::min(kMaxBatch, coroutines_.size() + 1);
   std::vector<std::unique_ptr<Coroutine>> batch;
   std::vector<Switch::Request> requests;

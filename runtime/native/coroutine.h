@@ -67,6 +67,7 @@ class Carrier {
   v8::Global<v8::Value> hidden_async_frame_;  // while a collection runs
   std::unique_ptr<Switch> machine_;
   std::unique_ptr<MachineContext> hub_;
+  size_t widest_;  // in bytes: the greatest depth of any of the isolate's stacks
   std::unique_ptr<Coroutine> scratch_;
   std::vector<std::unique_ptr<Coroutine>> coroutines_;
   std::vector<ColdList> cold_;

@@ -17,6 +17,8 @@ namespace {
 // Wider than a page, so that a C++ frame with a large local buffer cannot step over it.
 constexpr size_t kGuard = 64 * 1024;
 constexpr size_t kStacksPerSlab = 32;
+// Guards must lie on page boundaries, and kernels for arm64 have pages of up to 64 KiB.
+constexpr size_t kLargestPage = 64 * 1024;
 
 // Linux 6.13 can guard pages inside a mapping. Before that, a guard is a mapping of its own, and so is every stack
 // between two guards: then vm.max_map_count (65,530 by default) is what limits the number of fibers.
@@ -38,6 +40,7 @@ Stacks::~Stacks() {
 }
 
 bool Stacks::Take(size_t size, Stack* stack, std::string* error) {
+  size = (size + kLargestPage - 1) & ~(kLargestPage - 1);
   std::vector<Stack>& free = free_[size];
   if (free.empty() && !Reserve(size, error)) return false;
   *stack = free.back();

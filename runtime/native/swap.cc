@@ -96,7 +96,9 @@ class SwapContext : public MachineContext {
   // The context of the thread that calls.
   void Adopt() {
     thread_ = pthread_self();
-    Register();
+    std::lock_guard<std::mutex> lock(contexts_mutex);
+    contexts.insert(this);
+    registered_ = true;
   }
 
   bool Start(const Switch::Request& request, size_t stack_size, std::string* error) {
@@ -124,7 +126,8 @@ class SwapContext : public MachineContext {
       syscall(SYS_futex, &detached_, FUTEX_WAIT_PRIVATE, 0, nullptr, nullptr, 0);
     // Not before: libc's thread start, and the kernel, write the thread's own id until it has detached.
     *TidSlot(thread_) = carrier_tid_;
-    Register();
+    contexts.insert(this);  // contexts_mutex is held, see Create
+    registered_ = true;
   }
 
   // What tells libc which kernel thread to signal. An id that no thread has, and not 0: that would mean "ended".
@@ -177,12 +180,9 @@ class SwapContext : public MachineContext {
     return nullptr;                                 // and the way out on one of its own again, see Finish
   }
 
-  void Register() {
-    std::lock_guard<std::mutex> lock(contexts_mutex);
-    contexts.insert(this);
-  }
-
   void Unregister() {
+    if (!registered_) return;  // never started: Create, which drops it, holds the lock
+    registered_ = false;
     std::lock_guard<std::mutex> lock(contexts_mutex);
     contexts.erase(this);
   }
@@ -195,6 +195,7 @@ class SwapContext : public MachineContext {
   const int carrier_tid_;
   std::atomic<int> detached_{0};
   std::atomic<int> alive_{1};
+  bool registered_ = false;
 };
 
 class SwapSwitch : public Switch {
@@ -209,6 +210,8 @@ class SwapSwitch : public Switch {
 
   std::vector<std::unique_ptr<MachineContext>> Create(const std::vector<Request>& requests, size_t stack_size,
                                                       std::string* error) override {
+    // Not while libc signals all threads (HideContexts): one that is about to detach would never answer.
+    std::lock_guard<std::mutex> lock(contexts_mutex);
     AllSignalsBlocked blocked;  // inherited by the threads
     std::vector<std::unique_ptr<SwapContext>> started;
     for (const Request& request : requests) {  // all are started first: they detach while the next is created

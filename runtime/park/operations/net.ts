@@ -2,7 +2,7 @@
 import dns from "node:dns";
 import net from "node:net";
 import { Backlog, close, connect, listen } from "./connections";
-import { type Chunk, DataListener, end, type Reading, readChunk, readLine, write } from "./streams";
+import { type Chunk, DataListener, end, type Reading, readChunk, readLine, readText, write } from "./streams";
 
 /** The settings of the calling thread, which are its own. */
 export interface NetSettings {
@@ -87,6 +87,11 @@ export const operations = {
   "net.readLine"(signal: AbortSignal, handle: number, encoding: BufferEncoding): Promise<string | null> {
     const socket = held(sockets, handle);
     return carryOut(signal, socket, readLine(socket, encoding));
+  },
+
+  "net.readText"(signal: AbortSignal, handle: number, encoding: BufferEncoding): Promise<string> {
+    const socket = held(sockets, handle);
+    return carryOut(signal, socket, readText(socket, encoding));
   },
 
   "net.write"(signal: AbortSignal, handle: number, chunk: unknown, encoding?: BufferEncoding): Promise<void> {

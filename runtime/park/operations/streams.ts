@@ -36,10 +36,11 @@ export function timedOut(syscall: string): Error {
 
 /** The next chunk, or `size` bytes of it; null at the end. */
 export function* readChunk(stream: Readable, size?: number): Reading<Chunk | null> {
+  const count = stream.readableObjectMode ? undefined : size;
   // Asked for nothing, a stream never has it.
-  if (size === 0 && !stream.readableObjectMode) return stream.readableEncoding === null ? Buffer.alloc(0) : "";
+  if (count === 0) return stream.readableEncoding === null ? Buffer.alloc(0) : "";
   for (;;) {
-    const chunk = stream.read(size);
+    const chunk = stream.read(count);
     if (chunk !== null) return chunk;
     if (stream.errored) throw stream.errored;
     if (stream.readableEnded) return null;
