@@ -36,10 +36,10 @@ describe.runIf(info().switch !== "none")("changing the process's user or group w
   });
 
   it.runIf(isRoot)("has the effect, on every thread", () => {
-    const program = `${prepare} setTimeout(() => { process.setegid(65534); process.seteuid(65534);
+    const program = `${prepare} setTimeout(() => { process.setegid(65534); process.seteuid(65534); }, 20); setTimeout(() => {
       const ids = require("node:fs").readdirSync("/proc/self/task").map((task) =>
         /Uid:\\s+\\d+\\s+(\\d+)/.exec(require("node:fs").readFileSync("/proc/self/task/" + task + "/status", "utf8"))[1]);
-      console.log([...new Set(ids)].join()); }, 5);`;
+      console.log([...new Set(ids)].join()); }, 200); // when the threads that only lent their stacks have ended`;
     expect(run(program)).toEqual({ status: 0, stdout: "65534\n" });
   });
 });
