@@ -111,6 +111,7 @@ function enter(start: (waiter: Waiter) => (() => void) | void): void {
     if (cancel) waiter.cancel = cancel;
   } catch (error) {
     waiter.outcome = Outcome.Abandoned;
+    waiter.cancel?.(); // what it had begun before it failed
     throw error;
   }
   coroutine.waiter = waiter; // not before: whatever starts the operation may have blocked itself

@@ -246,6 +246,15 @@ export abstract class Coroutine implements Runnable {
     if (this.state === State.Suspended || this.state === State.New) this.makeReady();
   }
 
+  /** @internal Takes an error back that was thrown into it and has not appeared yet. */
+  withdraw(error: unknown): void {
+    if (this.child !== null) this.child.withdraw(error);
+    const place = this.interrupts?.indexOf(error) ?? -1;
+    if (place < 0) return;
+    this.interrupts?.splice(place, 1);
+    if (this.interrupts?.length === 0) this.interrupts = null;
+  }
+
   /** @internal Puts a suspended or new coroutine into the ready queue; once. */
   makeReady(): void {
     this.state = State.Ready;

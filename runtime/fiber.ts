@@ -30,6 +30,11 @@ export interface FiberOptions {
 type Body<T, A extends any[]> = (...args: A) => T;
 type Link<T> = (fiber: Fiber<T>) => void;
 
+/** A program may have given a function a name that is no text. */
+function nameOf(fn: { name: unknown }): string {
+  return typeof fn.name === "string" ? fn.name : "";
+}
+
 let lastId = 0;
 let defaultStackSize = DEFAULT_STACK_SIZE;
 
@@ -86,7 +91,7 @@ export class Fiber<T = unknown> extends Coroutine implements PromiseLike<T> {
   constructor(fn: Body<T, []>, options: FiberOptions = {}, resource?: AsyncResource) {
     checkFunction(fn, "fn");
     if (typeof options !== "object" || options === null) throw invalidArgument("options", "of type object", options);
-    const { name = fn.name, stackSize } = options;
+    const { name = nameOf(fn), stackSize } = options;
     if (typeof name !== "string") throw invalidArgument("options.name", "of type string", name);
     const size = stackSize === undefined ? defaultStackSize : checkStackSize(stackSize, "options.stackSize");
     if (resource === undefined) admit();
@@ -182,10 +187,11 @@ export class Fiber<T = unknown> extends Coroutine implements PromiseLike<T> {
     checkFunction(callback, "callback");
     this.#observe();
     if (this.dead) schedule({ run: () => callback(this) });
-    else this.#addLink(callback);
+    else this.whenEnded(callback);
   }
 
-  #addLink(callback: Link<T>): void {
+  /** @internal A link by somebody who does not look at the outcome. */
+  whenEnded(callback: Link<T>): void {
     if (this.#links === null) this.#links = [callback];
     else this.#links.push(callback);
   }
@@ -245,7 +251,7 @@ export class Fiber<T = unknown> extends Coroutine implements PromiseLike<T> {
         waiter.resolveLater();
       };
       const timer = expire(ms, done);
-      this.#addLink(done);
+      this.whenEnded(done);
       return stop;
     });
   }
@@ -272,7 +278,7 @@ class ListenerFiber extends Fiber {
  */
 export function runListener(listener: (...args: never[]) => unknown, self: unknown, args: unknown[]): unknown {
   if (current !== null || theSwitch().stacks === null) return Reflect.apply(listener, self, args);
-  const fiber = new ListenerFiber(() => Reflect.apply(listener, self, args), listener.name);
+  const fiber = new ListenerFiber(() => Reflect.apply(listener, self, args), nameOf(listener));
   begin(fiber);
   if (!fiber.dead) {
     fiber.away = true;
@@ -293,7 +299,7 @@ onAbandoned((resource, stackSize) => new Fiber(() => {}, { name: "abandoned", st
 export function spawn<T, A extends any[]>(fn: Body<T, A>, ...args: A): Fiber<T> {
   checkFunction(fn, "fn");
   const body = args.length === 0 ? (fn as unknown as Body<T, []>) : () => fn(...args);
-  return new Fiber(body, { name: fn.name }).start();
+  return new Fiber(body, { name: nameOf(fn) }).start();
 }
 
 /**
@@ -303,9 +309,9 @@ export function spawn<T, A extends any[]>(fn: Body<T, A>, ...args: A): Fiber<T> 
 export function spawnLater<T, A extends any[]>(ms: number, fn: Body<T, A>, ...args: A): Fiber<T> {
   checkDuration(ms, "ms");
   checkFunction(fn, "fn");
-  const fiber = new Fiber(() => fn(...args), { name: fn.name });
+  const fiber = new Fiber(() => fn(...args), { name: nameOf(fn) });
   const timer = expire(ms, () => fiber.start());
-  fiber.link(() => timer?.cancel());
+  fiber.whenEnded(() => timer?.cancel());
   return fiber;
 }
 
@@ -323,7 +329,7 @@ export function wrap<F extends (this: any, ...args: any[]) => unknown>(
   checkFunction(handler, "handler");
   const wrapped = function (this: unknown, ...args: Parameters<F>) {
     if (current === null) return runListener(handler, this, args);
-    const fiber = new ListenerFiber(() => handler.apply(this, args), handler.name);
+    const fiber = new ListenerFiber(() => handler.apply(this, args), nameOf(handler));
     fiber.away = true;
     fiber.start();
     return undefined;

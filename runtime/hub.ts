@@ -1,6 +1,11 @@
 // The hub: the thread's ordinary event loop on its ordinary stack. It alone resumes fibers; this file is its ready
 // queue. What becomes ready while a fiber runs waits here until control is back on the hub's stack.
 
+// As they were at the start, whatever a program puts in their place.
+const { setImmediate } = require("node:timers") as typeof import("node:timers");
+const { performance } = globalThis;
+const { nextTick } = process;
+
 /** Something that the hub runs when its turn comes. */
 export interface Runnable {
   run(): void;
@@ -76,7 +81,7 @@ const idle: Runnable = { run() {} };
  * On a stack of its own, so that nobody on this one can catch it.
  */
 export function raise(error: unknown): void {
-  process.nextTick(() => {
+  nextTick(() => {
     throw error;
   });
 }

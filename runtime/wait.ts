@@ -46,6 +46,7 @@ export function wait<T>(awaitable: T, ms = Number.POSITIVE_INFINITY): Awaited<T>
   }
   return block<Awaited<T>>((waiter) => {
     const timer = expire(ms, () => waiter.reject(new Timeout(ms)));
+    waiter.cancel = () => timer?.cancel(); // before a `then` of somebody's own is called, which may throw
     awaitable.then(
       (value) => {
         timer?.cancel();
@@ -56,7 +57,6 @@ export function wait<T>(awaitable: T, ms = Number.POSITIVE_INFINITY): Awaited<T>
         waiter.reject(error);
       },
     );
-    return () => timer?.cancel();
   });
 }
 

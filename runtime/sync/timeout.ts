@@ -16,6 +16,8 @@ export class Timeout extends Error {
   readonly ms: number;
   readonly #error: unknown;
   #timer: Expiry | null = null;
+  #expired = false;
+  #fiber: Coroutine | null = null; // whose timeout it is, while it is started
 
   /**
    * @param ms milliseconds from `start()`; Infinity for never
@@ -34,7 +36,7 @@ export class Timeout extends Error {
 
   /** Whether it runs: started, and neither expired nor cancelled. */
   get pending(): boolean {
-    return this.#timer !== null;
+    return this.#fiber !== null && !this.#expired;
   }
 
   /** From now on, for the running fiber. Started again, it begins anew. */
@@ -42,17 +44,22 @@ export class Timeout extends Error {
     const fiber = currentRoot() as Coroutine | null;
     if (fiber === null) throw notInFiber();
     this.cancel();
+    this.#fiber = fiber;
     this.#timer = expire(this.ms, () => {
       this.#timer = null;
+      this.#expired = true;
       fiber.interrupt(this.#error);
     });
     return this;
   }
 
-  /** Stops it. Does nothing if it does not run. */
+  /** Stops it, also if it has expired and its error is yet to appear. Does nothing if it does not run. */
   cancel(): void {
     this.#timer?.cancel();
     this.#timer = null;
+    if (this.#expired) this.#fiber?.withdraw(this.#error);
+    this.#fiber = null;
+    this.#expired = false;
   }
 
   [Symbol.dispose](): void {
