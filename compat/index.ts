@@ -8,6 +8,12 @@ import { netPatch } from "./net";
 import { Patches } from "./patching";
 import { streamPatch } from "./stream";
 import { timersPatch } from "./timers";
+// What they declare in Node's modules is for users too: an import of names alone is not in the emitted types.
+import "./dns";
+import "./http";
+import "./net";
+import "./stream";
+import "./timers";
 
 const patches = new Patches([
   fsPatch,

@@ -79,9 +79,13 @@ function settings(): NetSettings {
   };
 }
 
+function checkNoListener(args: unknown[]): void {
+  const last = args.at(-1);
+  if (typeof last === "function") throw invalidArgument("options", "without a listener after it", last);
+}
+
 function connectSync(...args: unknown[]): net.Socket {
-  const listener = args.at(-1);
-  if (typeof listener === "function") throw invalidArgument("options", "without a listener after it", listener);
+  checkNoListener(args);
   if (!canSuspend()) return connectParked(args);
   return block<net.Socket>((waiter) => {
     waiter.discard = (late) => late.destroy();
@@ -90,12 +94,13 @@ function connectSync(...args: unknown[]): net.Socket {
 }
 
 function connectParked(args: unknown[]): net.Socket {
-  const { signal, ...options } = typeof args[0] === "object" ? (args[0] as net.TcpNetConnectOpts) : ({} as never);
+  const options = (typeof args[0] === "object" && args[0] !== null ? args[0] : {}) as net.TcpNetConnectOpts;
   for (const name of ["lookup", "onread"] as const) {
     if (options[name] !== undefined) throw fiberOnly(name);
   }
-  if (signal?.aborted) throw aborted(signal);
-  const sent = args.length > 0 && typeof args[0] === "object" ? [sendable(options), ...args.slice(1)] : args;
+  if (options.signal?.aborted) throw aborted(options.signal);
+  const sent = args.map(sendable);
+  if (sent[0] !== args[0]) delete (sent[0] as net.TcpNetConnectOpts).signal;
   const check = () => net.connect(...(args as [never])).destroy();
   return new ParkedSocket((handle) => parkChecked(check, "net.connect", handle, settings(), sent), options);
 }
@@ -123,6 +128,7 @@ const parked = new WeakMap<net.Server, number>();
 const handles = new FinalizationRegistry<number>((handle) => parkRelease("net.close", handle));
 
 function listenSync(this: net.Server, ...args: unknown[]): net.Server {
+  checkNoListener(args);
   if (!canSuspend() && !this.listening && this.listenerCount("connection") === 0) return listenParked(this, args);
   block<void>((waiter) => listen(this, args, waiter.callback));
   return this;
@@ -133,7 +139,7 @@ function listenParked(server: net.Server, args: unknown[]): net.Server {
   const check = () =>
     net
       .createServer()
-      .listen(...(args as [never]))
+      .listen(args[0] as never, args[1] as never)
       .close();
   const { allowHalfOpen, keepAlive, keepAliveInitialDelay, noDelay } = server as net.ServerOpts;
   const options = { allowHalfOpen, keepAlive, keepAliveInitialDelay, noDelay };

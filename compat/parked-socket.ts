@@ -18,7 +18,7 @@ type Listener = (...args: any[]) => void;
 /** A connected socket that is used by blocking calls only. */
 export class ParkedSocket extends net.Socket {
   readonly #handle = newHandle();
-  /** The other side has sent its last byte, and we have read it. */
+  /** The other side has sent its last byte, and it has been read. */
   #ended = false;
   /** Our side has. */
   #finished = false;
@@ -59,9 +59,11 @@ export class ParkedSocket extends net.Socket {
 
   override textSync(encoding: BufferEncoding = "utf8"): string {
     checkEncoding(encoding);
-    const chunks: Buffer[] = [];
-    for (const chunk of this.chunksSync()) chunks.push(Buffer.from(chunk));
-    return Buffer.concat(chunks).toString(encoding);
+    if (this.#ended) return "";
+    this.#check("read");
+    const text = this.#use(() => park<string>("net.readText", this.#handle, encoding));
+    this.#end();
+    return text;
   }
 
   override writeSync(chunk: string | Uint8Array, encoding?: BufferEncoding): void {
@@ -81,12 +83,14 @@ export class ParkedSocket extends net.Socket {
     if (this.#ended) return null;
     this.#check("read");
     const data = this.#use(read);
-    if (data === null) {
-      this.#ended = true;
-      if (!this.allowHalfOpen) this.#finished = true;
-      if (this.#finished) this.destroy();
-    }
+    if (data === null) this.#end();
     return data;
+  }
+
+  #end(): void {
+    this.#ended = true;
+    if (!this.allowHalfOpen) this.#finished = true;
+    if (this.#finished) this.destroy();
   }
 
   #use<T>(call: () => T): T {

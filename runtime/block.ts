@@ -175,8 +175,8 @@ export function withFiberStack(error: unknown, hide: (...args: never[]) => unkno
     }
     const here: { stack?: string } = {};
     Error.captureStackTrace(here, hide);
-    const frames = (here.stack ?? "").split("\n").slice(1).join("\n");
-    if (frames && !stack.endsWith(frames)) error.stack = `${stack}\n${frames}`;
+    const frames = (here.stack ?? "").split("\n").slice(1);
+    if (frames[0] && !stack.includes(frames[0])) error.stack = `${stack}\n${frames.join("\n")}`;
   } catch {
     // A frozen error, or a getter that throws: it keeps the trace it has.
   }

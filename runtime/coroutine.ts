@@ -6,7 +6,7 @@
 // soon as nobody is left who could resume it, and can be unwound (`abandoned`).
 import { AsyncResource, executionAsyncId } from "node:async_hooks";
 import { FiberExit, fiberLimit, noFibers } from "./errors";
-import { drain, type Runnable, raise, schedule } from "./hub";
+import { drain, raise, schedule } from "./hub";
 import { openSwitch, type Stacks, type Switch } from "./switch";
 
 // The original, since guards/async-scope.ts replaces it for everybody else.
@@ -24,8 +24,8 @@ export function theSwitch(): Switch {
   return opened;
 }
 
-/** Bytes of stack for JavaScript, as much as Node gives its main thread (`node --v8-options`, --stack-size). */
-export const DEFAULT_STACK_SIZE = 984 * 1024;
+/** Bytes of stack for JavaScript: a little more than the 984 KiB that V8 allows itself on Node's main thread. */
+export const DEFAULT_STACK_SIZE = 1024 * 1024;
 export const MIN_STACK_SIZE = 64 * 1024;
 /** Ended coroutines whose stacks stay warm: in V8, at the top of `main`, for the next one to run on. */
 const WARM_LIMIT = 256;
@@ -113,7 +113,7 @@ export function stackCounts(): { leased: number; created: number; starved: numbe
   return { leased, created: theSwitch().stacks?.counts()[0] ?? 0, starved: starved.length };
 }
 
-export abstract class Coroutine implements Runnable {
+export abstract class Coroutine {
   /** For people: in reports and errors. */
   name: string;
   /** @internal */ state: State = State.New;
@@ -192,8 +192,23 @@ export abstract class Coroutine implements Runnable {
       }
       return false;
     }
-    resources[this.#lease.stack] = this.resource;
-    names[this.#lease.stack] = this.name;
+    this.#settleIn(this.#lease);
+    return true;
+  }
+
+  #settleIn(lease: Lease): void {
+    resources[lease.stack] = this.resource;
+    names[lease.stack] = this.name;
+  }
+
+  /** @internal Makes sure of a stack before the start. False if there is none: it must not be started then. */
+  prepare(): boolean {
+    try {
+      this.#lease = takeLease(this.stackSize);
+    } catch {
+      return false;
+    }
+    this.#settleIn(this.#lease);
     return true;
   }
 

@@ -53,7 +53,7 @@ if (process.env.RUNTIME_STACK_SIZE) {
 /**
  * Settings of the process.
  * @param options.stackSize bytes of stack for the JavaScript of each fiber that is created from now on;
- *   also RUNTIME_STACK_SIZE in the environment. Default 1,007,616, as Node's main thread has.
+ *   also RUNTIME_STACK_SIZE in the environment. Default 1,048,576, a little more than Node's main thread has.
  */
 export function configure(options: { stackSize?: number }): void {
   if (typeof options !== "object" || options === null) throw invalidArgument("options", "of type object", options);

@@ -32,14 +32,9 @@ class Scope extends Coroutine {
   }
 }
 
-function runAsScope(
-  resource: AsyncResource,
-  fn: (...args: never[]) => unknown,
-  self: unknown,
-  args: unknown[],
-): unknown {
-  const host = current as Coroutine;
-  const scope = new Scope(host, resource, fn, self, args);
+// `plainly`: without a stack of its own it cannot suspend, and where there is no room for one it must go without.
+function runAsScope(host: Coroutine, scope: Scope, plainly: () => unknown): unknown {
+  if (!scope.prepare()) return plainly();
   host.child = scope;
   begin(scope);
   if (scope.state !== State.Dead) {
@@ -59,7 +54,8 @@ export function guardAsyncScopes(): void {
       if (current === null || typeof fn !== "function" || !canSuspend()) {
         return Reflect.apply(original, this, [fn, self, ...args]);
       }
-      return runAsScope(this, fn, self, args);
+      const plainly = () => Reflect.apply(original, this, [fn, self, ...args]);
+      return runAsScope(current, new Scope(current, this, fn, self, args), plainly);
     },
   }[name] as typeof original;
   Object.defineProperty(guarded, "length", { value: original.length, configurable: true });

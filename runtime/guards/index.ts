@@ -1,5 +1,6 @@
 // Remedies for the places where a stack must not be left half-way. Each file tells what would happen without it.
 import { guardAddons } from "./addons";
+import { guardArrayJoin } from "./array-join";
 import { guardAsyncScopes } from "./async-scope";
 import { guardExit } from "./exit";
 import { guardIds } from "./ids";
@@ -14,6 +15,7 @@ export function installGuards(): void {
   if (installed) return;
   installed = true;
   guardAsyncScopes();
+  guardArrayJoin();
   guardModules();
   guardAddons();
   guardVm();

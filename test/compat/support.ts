@@ -42,12 +42,18 @@ export async function until(condition: () => unknown): Promise<void> {
   while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 1));
 }
 
-/** Runs `fn` in a fiber; counts the turns that another fiber takes meanwhile. */
-export async function progress(fn: () => void): Promise<number> {
+/**
+ * Runs `fn` in a fiber; counts the turns that another fiber takes meanwhile.
+ * @param release called by that other fiber in its fifth turn: brings about what `fn` waits for
+ */
+export async function progress(fn: () => void, release?: () => void): Promise<number> {
   let turns = 0;
   const first = spawn(fn);
   const second = spawn(() => {
-    for (; !first.dead; turns++) sleep(0);
+    while (!first.dead) {
+      if (++turns === 5) release?.();
+      sleep(0);
+    }
   });
   await first;
   await second;

@@ -27,7 +27,7 @@ describeBoth("sleepSync", (run) => {
 
 describeFibers("sleepSync in fibers", () => {
   test("lets the event loop and other fibers go on", async () => {
-    expect(await progress(() => timers.sleepSync(20))).toBeGreaterThan(5);
+    expect(await progress(() => timers.sleepSync(50))).toBeGreaterThan(1);
   });
 
   test("200 fibers sleep at once", async () => {

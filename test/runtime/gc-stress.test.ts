@@ -52,7 +52,6 @@ const flags = [
   "--stress-wasm-code-gc",
   "--stress-incremental-marking",
   "--stress-flush-code",
-  "--stress-concurrent-allocation",
   "--conservative-stack-scanning",
   "--minor-ms",
   "--always-turbofan",

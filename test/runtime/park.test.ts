@@ -1,0 +1,255 @@
+import { execFile } from "node:child_process";
+import fs from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { build } from "esbuild";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describeFibers, Peer, until } from "../compat/support";
+
+const root = path.join(__dirname, "../..");
+const directory = fs.mkdtempSync(path.join(os.tmpdir(), "park-"));
+let peer: Peer;
+
+beforeAll(async () => {
+  peer = await Peer.start();
+});
+
+afterAll(async () => {
+  fs.rmSync(directory, { recursive: true });
+  await peer.stop();
+});
+
+let programs = 0;
+
+/** Runs a program in a process of its own; what it prints, as JSON. Fails if it does not end by itself. */
+async function run(program: string, { args = [] as string[], env = {} as NodeJS.ProcessEnv } = {}): Promise<unknown> {
+  const file = path.join(directory, `program-${++programs}.cjs`);
+  fs.writeFileSync(file, program);
+  return new Promise((resolve, reject) => {
+    const options = {
+      env: { ...process.env, NODE_PATH: path.join(root, "node_modules"), ROOT: root, PORT: `${peer.port}`, ...env },
+      timeout: 20_000,
+    };
+    execFile(process.execPath, [...args, file], options, (error, stdout, stderr) => {
+      if (error) reject(new Error(`${error.message}\n${stdout}${stderr}`));
+      else resolve(JSON.parse(stdout));
+    });
+  });
+}
+
+const start = `
+const fs = require("node:fs"), dns = require("node:dns"), net = require("node:net"), worker_threads = require("node:worker_threads");
+const { ROOT, PORT } = process.env;
+let workers = 0;
+worker_threads.Worker = class extends worker_threads.Worker { constructor(...args) { super(...args); workers++; } };
+const runtime = require(ROOT);
+runtime.patch();
+const print = (value) => fs.writeSync(1, JSON.stringify(value));
+const thrown = (fn) => { try { fn(); } catch (error) { return error; } };
+`;
+
+describe("the park worker", () => {
+  test("is started by the first call that needs it, once, and does not keep the process alive", async () => {
+    const counts = await run(`${start}
+      const counts = [workers];
+      dns.lookupSync("127.0.0.1"); counts.push(workers);
+      const socket = net.connectSync(PORT, "127.0.0.1"); counts.push(workers);
+      socket.writeSync("echo x\\n"); socket.readLineSync();
+      thrown(() => dns.lookupSync("nothing.invalid")); counts.push(workers);
+      print(counts); // and the socket stays open
+    `);
+    expect(counts).toEqual([0, 1, 1, 1]);
+    await until(async () => (await peer.open()) === 0);
+  });
+
+  test("each thread has its own; all can be parked at once", async () => {
+    const answers = await run(`${start}
+      const program = ${JSON.stringify(`${start}
+        const socket = net.connectSync(PORT, "127.0.0.1");
+        socket.writeSync("later 50 " + worker_threads.workerData + "\\n");
+        worker_threads.parentPort.postMessage([socket.readLineSync(), workers]);
+        socket.destroy();`)};
+      const own = net.connectSync(PORT, "127.0.0.1");
+      Promise.all([1, 2, 3, 4].map((number) => new Promise((resolve, reject) => {
+        new worker_threads.Worker(program, { eval: true, workerData: number }).once("message", resolve).once("error", reject);
+      }))).then((answers) => {
+        own.writeSync("echo own\\n");
+        print([...answers, [own.readLineSync(), workers - 4]]);
+      });
+    `);
+    expect(answers).toEqual([
+      ["1", 1],
+      ["2", 1],
+      ["3", 1],
+      ["4", 1],
+      ["own", 1],
+    ]);
+  });
+
+  test("does not load what NODE_OPTIONS preloads, and leaves the environment alone", async () => {
+    const preload = path.join(directory, "preload.cjs");
+    const log = path.join(directory, "log");
+    fs.writeFileSync(preload, `require("node:fs").appendFileSync(process.env.LOG, "loaded ");`);
+    const options = `-r ${preload} -r ${path.join(root, "dist/patch.js")}`;
+    const result = await run(
+      `${start}
+      const { env } = process;
+      dns.lookupSync("127.0.0.1");
+      print([process.env.NODE_OPTIONS, process.env === env]);
+    `,
+      { env: { NODE_OPTIONS: options, LOG: log } },
+    );
+    expect(result).toEqual([options, true]);
+    expect(fs.readFileSync(log, "utf8")).toBe("loaded ");
+  });
+
+  test("does not load the addon, or the rest of the package", () => {
+    const bundle = fs.readFileSync(path.join(root, "dist/park-worker.js"), "utf8");
+    expect(bundle).not.toMatch(/node-gyp-build|main\.js"|index\.js"/);
+    const required = new Set([...bundle.matchAll(/require\("([^"]+)"\)/g)].map(([, name]) => name));
+    expect([...required].filter((name) => !name?.startsWith("node:"))).toEqual(["synckit"]);
+  });
+
+  test("is not disturbed by settings meant for other users of synckit", async () => {
+    const env = { SYNCKIT_TIMEOUT: "5", SYNCKIT_EXEC_ARGV: "--no-such-flag", SYNCKIT_GLOBAL_SHIMS: "1" };
+    const line = await run(
+      `${start}
+      const socket = net.connectSync(PORT, "127.0.0.1");
+      socket.writeSync("later 50 late\\n");
+      print(socket.readLineSync());
+    `,
+      { env },
+    );
+    expect(line).toBe("late");
+  });
+
+  test("lets go of sockets that became garbage", async () => {
+    const open = peer.open();
+    expect(await open).toBe(0);
+    await run(
+      `${start}
+      const keep = net.connectSync(PORT, "127.0.0.1");
+      for (let count = 0; count < 20; count++) net.connectSync(PORT, "127.0.0.1").writeSync("echo x\\n");
+      let turns = 0;
+      const timer = setInterval(() => {
+        gc();
+        keep.writeSync("sockets\\n");
+        const left = +keep.readLineSync();
+        if (left > 1 && turns++ < 500) return;
+        clearInterval(timer);
+        print(left);
+      }, 10);
+    `,
+      { args: ["--expose-gc"] },
+    ).then((left) => expect(left).toBe(1));
+  });
+
+  test("bytes arrive as they are, and as Buffers", async () => {
+    const result = await run(`${start}
+      const socket = net.connectSync(PORT, "127.0.0.1");
+      const large = Buffer.alloc(1000, "x");
+      socket.writeSync(large.subarray(0, 1)); // of which the rest is not sent along
+      socket.writeSync("\\nbytes 300000\\n");
+      const bytes = socket.readSync(300000);
+      print([Buffer.isBuffer(bytes), bytes.length, bytes.every((byte) => byte === 7)]);
+    `);
+    expect(result).toEqual([true, 300_000, true]);
+  });
+});
+
+describe("errors", () => {
+  test("keep class, code and all, and show who called", async () => {
+    const errors = (await run(`${start}
+      const show = (error) => ({ class: error.constructor.name, ...error, message: error.message, stack: error.stack });
+      function caller(fn) { return show(thrown(fn)); }
+      print([
+        caller(() => dns.lookupSync("nothing.invalid")),
+        caller(() => dns.lookupSync(5)),
+        caller(() => net.connectSync(65536)),
+      ]);
+    `)) as Record<string, unknown>[];
+    expect(errors).toMatchObject([
+      { class: "Error", code: "ENOTFOUND", errno: -3008, syscall: "getaddrinfo", hostname: "nothing.invalid" },
+      { class: "TypeError", code: "ERR_INVALID_ARG_TYPE" },
+      { class: "RangeError", code: "ERR_SOCKET_BAD_PORT" },
+    ]);
+    for (const { stack } of errors) {
+      expect(stack).toMatch(/ caller /);
+      expect(stack).not.toMatch(/park-worker|synckit/);
+    }
+  });
+});
+
+describe("a time limit", () => {
+  test("ends a call, and leaves the next one working", async () => {
+    const common = {
+      absWorkingDir: root,
+      bundle: true,
+      packages: "external",
+      platform: "node",
+      format: "cjs",
+    } as const;
+    const park = path.join(directory, "park.js");
+    await build({ ...common, entryPoints: ["runtime/park/park.ts"], outfile: park });
+    await build({
+      ...common,
+      entryPoints: ["runtime/park/worker.ts"],
+      outfile: path.join(directory, "park-worker.js"),
+    });
+    const result = await run(`
+      const { park, parkWithin } = require(${JSON.stringify(park)});
+      const { PORT } = process.env;
+      const settings = { order: "verbatim", autoSelectFamily: true, autoSelectFamilyAttemptTimeout: 250 };
+      park("net.connect", 1, settings, [+PORT, "127.0.0.1"]);
+      const results = [];
+      function limited(ms, ...args) {
+        const before = Date.now();
+        try { return parkWithin(ms, ...args); }
+        catch (error) {
+          results.push([error.name, error.code, error.message, Date.now() - before < 5000, / limited /.test(error.stack)]);
+        }
+      }
+      limited(30, "net.readLine", 1, "utf8");
+      park("net.write", 1, "echo one\\necho two\\n");
+      results.push(limited(5000, "net.readLine", 1, "utf8"));
+      limited(30, "net.read", 1, 1000);
+      results.push(park("net.readLine", 1, "utf8"));
+      limited(-1, "net.read", 1);
+      try { park("net.write", 1, () => {}); } catch (error) { results.push(error.name); }
+      results.push(park("dns.lookup", { order: "verbatim" }, ["127.0.0.1"]));
+      console.log(JSON.stringify(results));
+    `);
+    expect(result).toEqual([
+      ["Timeout", "ERR_TIMEOUT", "timed out after 30 ms", true, true],
+      "one",
+      ["Timeout", "ERR_TIMEOUT", "timed out after 30 ms", true, true],
+      "two",
+      ["RangeError", "ERR_OUT_OF_RANGE", expect.any(String), true, true],
+      "DataCloneError",
+      { address: "127.0.0.1", family: 4 },
+    ]);
+  });
+});
+
+describeFibers("in a fiber that cannot suspend", () => {
+  test("a module that blocks while it is loaded parks the thread", async () => {
+    fs.writeFileSync(
+      path.join(directory, "blocking.cjs"),
+      `const net = require("node:net");
+      const socket = net.connectSync(process.env.PORT, "127.0.0.1");
+      socket.writeSync("later 20 loaded\\n");
+      exports.line = socket.readLineSync();
+      socket.destroy();`,
+    );
+    const result = await run(`${start}
+      let turns = 0;
+      const fiber = runtime.spawn(() => {
+        const before = turns;
+        return [require("./blocking.cjs").line, turns - before];
+      });
+      runtime.spawn(() => { while (!fiber.dead) { turns++; runtime.sleep(0); } });
+      fiber.then(print);
+    `);
+    expect(result).toEqual(["loaded", 0]);
+  });
+});
