@@ -3,17 +3,6 @@ import { defineConfig } from "vitest/config";
 
 const dist = path.join(__dirname, "dist");
 
-// Files that have been seen to pass with every Node and switch. RUNTIME_ALL_TESTS=1 runs all that there are.
-const settled = [
-  "test/compat/fs.test.ts",
-  "test/compat/http.test.ts",
-  "test/compat/patch.test.ts",
-  "test/runtime/async-frame.test.ts",
-  "test/runtime/ids.test.ts",
-  "test/runtime/stack-start.test.ts",
-  "test/src/run.test.ts",
-];
-
 export default defineConfig({
   resolve: {
     alias: [
@@ -22,7 +11,7 @@ export default defineConfig({
     ],
   },
   test: {
-    include: process.env.RUNTIME_ALL_TESTS ? ["test/**/*.test.ts"] : settled,
+    include: ["test/**/*.test.ts"],
     server: { deps: { external: [/\/dist\//] } }, // as a program loads it: by Node itself, and once
     pool: "forks", // a process for each test file, since what is patched is patched for a whole process
     poolOptions: { forks: { minForks: 1, maxForks: 2 } },

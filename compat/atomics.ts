@@ -1,9 +1,10 @@
 // Atomics.wait in a fiber suspends it, so that what is built on it (synckit, sync-rpc, a library's own worker with a
 // shared buffer) becomes cooperative.
 //
-// Such libraries send a worker a message, sleep until it has answered, and take the answer from a port; two at a time
-// would take each other's answers. So a fiber that is about to send something to a worker, or into a port, whose answer
-// another fiber sleeps for, is suspended first, until that one has it.
+// Some libraries send a worker a message, sleep in one place that both know until it has answered, and take the answer
+// from a port: two at a time would take each other's. So a fiber that is about to send something to a worker, or into a
+// port, is suspended first while another sleeps for the answer, unless this worker has been seen to answer in more than
+// one place: then every message has its own, and any number may be under way.
 import type { MessagePort } from "node:worker_threads";
 
 import { block, type Waiter } from "../runtime/block";
@@ -45,6 +46,8 @@ class Correspondent {
   static readonly #all = new WeakMap<object, Correspondent>();
   /** How many fibers sleep until it answers. */
   #asked = 0;
+  /** In how many places it has been seen to answer. */
+  #places = 0;
   #next: Waiter<void>[] = [];
 
   static of(port: object): Correspondent {
@@ -53,9 +56,9 @@ class Correspondent {
     return one;
   }
 
-  /** Suspends the running fiber while others wait for an answer. */
+  /** Suspends the running fiber while another waits for an answer in the one place that there is. */
   waitUntilFree(): void {
-    while (this.#asked > 0) {
+    while (this.#asked > 0 && this.#places < 2) {
       block<void>((waiter) => {
         this.#next.push(waiter);
         return () => this.#next.splice(this.#next.indexOf(waiter), 1);
@@ -69,8 +72,18 @@ class Correspondent {
       return wait();
     } finally {
       // Those who come next run when this fiber suspends again: when it has taken its answer, or waits on.
-      if (--this.#asked === 0) for (const waiter of this.#next.splice(0)) waiter.resolveLater();
+      if (--this.#asked === 0) this.#wakeNext();
     }
+  }
+
+  answersIn(places: Map<number, Correspondent>, index: number): void {
+    if (places.get(index) === this) return;
+    places.set(index, this);
+    if (++this.#places === 2) this.#wakeNext();
+  }
+
+  #wakeNext(): void {
+    for (const waiter of this.#next.splice(0)) waiter.resolveLater();
   }
 }
 
@@ -84,7 +97,7 @@ function correspondentAt({ buffer }: Int32Array, index: number): Correspondent |
   let places = answered.get(buffer);
   if (sent?.by === (current as Coroutine).asyncId) {
     if (!places) answered.set(buffer, (places = new Map()));
-    places.set(index, sent.to);
+    sent.to.answersIn(places, index);
   }
   sent = null;
   return places?.get(index);

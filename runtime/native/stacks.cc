@@ -3,7 +3,9 @@
 #if defined(__linux__)
 #include <sys/mman.h>
 
+#include <atomic>
 #include <cerrno>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
@@ -20,23 +22,47 @@ constexpr size_t kStacksPerSlab = 32;
 // Guards must lie on page boundaries, and kernels for arm64 have pages of up to 64 KiB.
 constexpr size_t kLargestPage = 64 * 1024;
 
+// Of the mappings that a process may have, how many guards may use up. The rest is for V8, libc and threads, for which
+// a refused mapping is the end of the process.
+long MappingsForGuards() {
+  long most = 65530;
+  if (FILE* file = fopen("/proc/sys/vm/max_map_count", "re")) {
+    if (fscanf(file, "%ld", &most) != 1) most = 65530;
+    fclose(file);
+  }
+  return most - most / 8;
+}
+
+std::atomic<long> guards_mapped{0};
+
 // Linux 6.13 can guard pages inside a mapping. Before that, a guard is a mapping of its own, and so is every stack
 // between two guards: then vm.max_map_count (65,530 by default) is what limits the number of fibers.
 // RUNTIME_STACK_GUARD=mapping forces the older way.
-bool Guard(char* low, std::string* error) {
+bool GuardInside(char* low) {
   static const char* way = getenv("RUNTIME_STACK_GUARD");
   static const bool own_mapping = way != nullptr && strcmp(way, "mapping") == 0;
-  if (!own_mapping && madvise(low, kGuard, MADV_GUARD_INSTALL) == 0) return true;
-  if (mprotect(low, kGuard, PROT_NONE) == 0) return true;
-  *error = errno == ENOMEM ? "no more memory mappings: raise vm.max_map_count (two are needed for each fiber)"
-                           : std::string("cannot guard a stack: ") + strerror(errno);
+  return !own_mapping && madvise(low, kGuard, MADV_GUARD_INSTALL) == 0;
+}
+
+bool GuardByMapping(char* low, std::string* error) {
+  static const long most = MappingsForGuards() / 2;
+  if (guards_mapped.load() < most && mprotect(low, kGuard, PROT_NONE) == 0) {
+    guards_mapped++;
+    return true;
+  }
+  *error = guards_mapped.load() >= most || errno == ENOMEM
+               ? "no more memory mappings: raise vm.max_map_count (two are needed for each fiber)"
+               : std::string("cannot guard a stack: ") + strerror(errno);
   return false;
 }
 
 }  // namespace
 
 Stacks::~Stacks() {
-  for (const Slab& slab : slabs_) munmap(slab.memory, slab.size);
+  for (const Slab& slab : slabs_) {
+    munmap(slab.memory, slab.size);
+    guards_mapped -= slab.mapped_guards;
+  }
 }
 
 bool Stacks::Take(size_t size, Stack* stack, std::string* error) {
@@ -65,13 +91,17 @@ bool Stacks::Reserve(size_t size, std::string* error) {
   }
   // Stacks lie side by side: a huge page would make the first touch of one cost two megabytes.
   madvise(memory, slab_size, MADV_NOHUGEPAGE);
-  slabs_.push_back({static_cast<char*>(memory), slab_size});
+  Slab slab{static_cast<char*>(memory), slab_size, 0};
   std::vector<Stack>& free = free_[size];
   for (size_t i = kStacksPerSlab; i-- > 0;) {
-    char* low = static_cast<char*>(memory) + i * stride;
+    char* low = slab.memory + i * stride;
     // Guards that could be had are enough for their stacks; the rest of the slab stays unused.
-    if (Guard(low, error)) free.push_back({low + kGuard, size});
+    const bool inside = GuardInside(low);
+    if (!inside && !GuardByMapping(low, error)) continue;
+    slab.mapped_guards += inside ? 0 : 1;
+    free.push_back({low + kGuard, size});
   }
+  slabs_.push_back(slab);
   return !free.empty();
 }
 

@@ -27,6 +27,7 @@ class Stacks {
   struct Slab {
     char* memory;
     size_t size;
+    int mapped_guards;
   };
   std::vector<Slab> slabs_;
   std::map<size_t, std::vector<Stack>> free_;  // by size

@@ -182,6 +182,31 @@ describeFibers("Atomics.wait in fibers", () => {
   });
 });
 
+describeFibers("a worker that answers each message in a buffer of its own", () => {
+  const worker = new Worker(
+    `require("node:worker_threads").parentPort.on("message", ({ cells, release }) => {
+       const answer = () => { cells[0] = 1; Atomics.notify(cells, 0); };
+       if (!globalThis.held) globalThis.held = [];
+       held.push(answer);
+       if (held.length === release) for (const one of held.splice(0)) one();
+     });`,
+    { eval: true },
+  );
+  afterAll(() => worker.terminate());
+
+  test("is asked by any number of fibers at once", async () => {
+    const ask = (release: number) => {
+      const array = cells();
+      worker.postMessage({ cells: array, release });
+      return Atomics.wait(array, 0, 0, 20_000);
+    };
+    expect(await inFiber(() => [ask(1), ask(1)])).not.toContain("timed-out");
+    // It answers none before it has been asked by all.
+    const fibers = Array.from({ length: 50 }, () => spawn(() => ask(50)));
+    for (const fiber of fibers) expect(await fiber).not.toBe("timed-out");
+  });
+});
+
 describe("synckit", () => {
   const directory = fs.mkdtempSync(path.join(os.tmpdir(), "synckit-"));
   const worker = path.join(directory, "worker.cjs");
