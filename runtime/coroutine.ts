@@ -24,6 +24,12 @@ export function theSwitch(): Switch {
   return opened;
 }
 
+/** Rules fibers out in this thread, for good. False if it is too late for that: the switch is open. */
+export function forgoFibers(reason: string): boolean {
+  if (opened === null) opened = { name: "none", reason, stacks: null };
+  return opened.stacks === null;
+}
+
 /** Bytes of stack for JavaScript: a little more than the 984 KiB that V8 allows itself on Node's main thread. */
 export const DEFAULT_STACK_SIZE = 1024 * 1024;
 export const MIN_STACK_SIZE = 64 * 1024;

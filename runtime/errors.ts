@@ -47,6 +47,16 @@ export function fiberLimit(reason: string): CodedError {
   return coded(new Error(`No room for another fiber: ${reason}`), "ERR_FIBER_LIMIT");
 }
 
+export function noPromising(): CodedError {
+  return coded(
+    new Error(
+      "An export of WebAssembly.promising cannot run in a thread that has had fibers: V8 would corrupt its heap. " +
+        "Call it in a worker without fibers, or run with RUNTIME_SWITCH=none.",
+    ),
+    "ERR_PROMISING_AND_FIBERS",
+  );
+}
+
 function received(value: unknown): string {
   if (value == null || typeof value === "boolean" || typeof value === "number") return `Received ${String(value)}`;
   if (typeof value === "function") return `Received function ${value.name}`;

@@ -32,8 +32,11 @@ export function buildAddon(binary = process.execPath, headers = headersBeside(bi
     cpSync(path.join(root, "runtime", "native"), path.join(work, "runtime", "native"), { recursive: true });
     const gyp = createRequire(import.meta.url).resolve("node-gyp/bin/node-gyp.js");
     const options = headers ? [`--nodedir=${headers}`, `--target=${version}`] : [];
+    // node-gyp prefers what npm's configuration says of headers to what it is told.
+    const { npm_config_nodedir, npm_config_target, ...env } = process.env;
     execFileSync(process.execPath, [gyp, "rebuild", "--loglevel=error", ...options], {
       cwd: work,
+      env: headers ? env : process.env,
       stdio: ["ignore", "pipe", "pipe"],
     });
     const to = path.join(root, "prebuilds", `${platform}-${arch}`);

@@ -11,12 +11,9 @@ import { getNode } from "./nodes.mjs";
 const addon = path.join(path.dirname(fileURLToPath(import.meta.url)), "addon.mjs");
 const majors = process.argv.length > 2 ? process.argv.slice(2) : ["20", "22", "24", "26"];
 
-// node-gyp prefers what npm's configuration says of headers to what it is told.
-const { npm_config_nodedir, npm_config_target, ...env } = process.env;
-
 async function buildAll(nodes) {
   for (let node = nodes.shift(); node; node = nodes.shift()) {
-    const { stdout } = await promisify(execFile)(process.execPath, [addon, node.binary, node.prefix], { env });
+    const { stdout } = await promisify(execFile)(process.execPath, [addon, node.binary, node.prefix]);
     process.stdout.write(stdout);
   }
 }

@@ -7,6 +7,7 @@ import { guardIds } from "./ids";
 import { guardJson } from "./json";
 import { guardModules } from "./modules";
 import { guardVm } from "./vm";
+import { guardWasm } from "./wasm";
 
 let installed = false;
 
@@ -19,6 +20,7 @@ export function installGuards(): void {
   guardModules();
   guardAddons();
   guardVm();
+  guardWasm();
   guardJson();
   guardExit();
   guardIds();

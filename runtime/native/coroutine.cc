@@ -190,10 +190,10 @@ Carrier::~Carrier() {
   }
   // A worker's stacks go with it. The main thread ends only with the process, which takes all at once.
   bool finished = !main_thread_;
-  for (auto& coroutine : coroutines_) finished = finished && coroutine->Finish();
+  for (auto& coroutine : coroutines_) finished = finished && !coroutine->alive_ && coroutine->Finish();
   if (scratch_) finished = finished && scratch_->Finish();
   if (finished) return;
-  // libc still counts the threads that are left among its own, and reads their stacks: these must stay.
+  // Some are left. libc counts them among its threads, and reads their stacks: these must stay.
   for (auto& coroutine : coroutines_) (void)coroutine.release();
   (void)scratch_.release();
   (void)machine_.release();
@@ -283,7 +283,12 @@ void Carrier::Rest() {
 bool Carrier::Leave() {
   SwitchFromV8(current_->context_.get(), current_->Resumer());
   if (!dying_) return true;
+  // Compiled code looks for a termination only here and there, the entry of a function being such a place: this call
+  // does not get further than that, and the frames below it are unwound.
   isolate_->TerminateExecution();
+  HandleScope handles(isolate_);
+  [[maybe_unused]] auto nothing =
+      main_.Get(isolate_)->Call(context_.Get(isolate_), v8::Undefined(isolate_), 0, nullptr);
   return false;
 }
 
@@ -291,7 +296,8 @@ void Carrier::Unwind() {
   HandleScope handles(isolate_);
   dying_ = true;
   for (size_t i = 0; i < coroutines_.size(); i++) {
-    if (coroutines_[i]->alive_) Resume(static_cast<uint32_t>(i));
+    // Once, unless its stack is so full that it overflows instead, which JavaScript can catch.
+    for (int left = 100; coroutines_[i]->alive_ && left > 0; left--) Resume(static_cast<uint32_t>(i));
   }
 }
 

@@ -3,6 +3,7 @@
 #include <uv.h>
 
 #include "machine_context.h"
+#include "stacks.h"
 
 namespace runtime {
 namespace {
@@ -32,12 +33,17 @@ class HandoffContext : public MachineContext {
     return uv_thread_join(&thread_) == 0;
   }
 
+#if defined(__linux__)
+  void Trim() override { TrimStack(stack_low_, stack_top_); }
+#endif
+
  private:
   static void Main(void* self) {
     auto* context = static_cast<HandoffContext*>(self);
     // The frames of the thread's start, its thread-locals and its guard page come out of the same stack_size.
     constexpr size_t kStartOfThread = 32 * 1024;
-    context->stack_low_ = reinterpret_cast<uintptr_t>(&context) - context->stack_size_ + kStartOfThread;
+    context->stack_top_ = reinterpret_cast<uintptr_t>(&context);
+    context->stack_low_ = context->stack_top_ - context->stack_size_ + kStartOfThread;
     uv_sem_wait(&context->turn_);
     context->entry_(context->argument_);
   }
@@ -47,6 +53,7 @@ class HandoffContext : public MachineContext {
   Entry entry_ = nullptr;
   void* argument_ = nullptr;
   size_t stack_size_ = 0;
+  uintptr_t stack_top_ = 0;
 };
 
 class HandoffSwitch : public Switch {

@@ -2,6 +2,7 @@
 #pragma once
 #if defined(__linux__)
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
@@ -12,6 +13,10 @@ struct Stack {
   char* low;    // the first byte above the guard
   size_t size;  // bytes from there to the top
 };
+
+// Gives pages back that deep recursion touched below the running frame, if there are any. `low` and `top` are the
+// bounds of the running stack.
+void TrimStack(uintptr_t low, uintptr_t top);
 
 class Stacks {
  public:

@@ -578,11 +578,14 @@ describeFibers("net in fibers", () => {
     socket.destroy();
   });
 
-  test("a blocking handler serves many, while others wait for a slow one", async () => {
+  test("a blocking handler serves many at once", async () => {
+    let [waiting, most] = [0, 0];
     const server = net.createServer(
       wrap((socket: net.Socket) => {
         for (let line = socket.readLineSync(); line !== null; line = socket.readLineSync()) {
+          most = Math.max(most, ++waiting);
           sleep(20);
+          waiting--;
           socket.writeSync(`${line}!\n`);
         }
         socket.endSync();
@@ -590,7 +593,6 @@ describeFibers("net in fibers", () => {
     );
     await inFiber(() => server.listenSync(0, "127.0.0.1"));
     const { port } = server.address() as net.AddressInfo;
-    const before = performance.now();
     const clients = Array.from({ length: 100 }, (_, number) =>
       spawn(() => {
         const socket = net.connectSync(port, "127.0.0.1");
@@ -601,7 +603,7 @@ describeFibers("net in fibers", () => {
       }),
     );
     for (const client of clients) await client;
-    expect(performance.now() - before).toBeLessThan(1500);
+    expect(most).toBeGreaterThan(5);
     await inFiber(() => server.closeSync());
     await until(() => active("TCPServerWrap") === 0);
   });

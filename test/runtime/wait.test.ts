@@ -211,10 +211,15 @@ describeFibers("sleep", () => {
     expect(performance.now() - before).toBeGreaterThanOrEqual(29);
   });
 
-  it("of many fibers at once lasts about as long as that of one", async () => {
-    const before = performance.now();
-    await Promise.all(Array.from({ length: 200 }, () => spawn(() => sleep(100))));
-    expect(performance.now() - before).toBeLessThan(200 * 100 * 0.25);
+  it("is for many fibers at once", async () => {
+    let [asleep, most] = [0, 0];
+    const body = () => {
+      most = Math.max(most, ++asleep);
+      sleep(100);
+      asleep--;
+    };
+    await Promise.all(Array.from({ length: 200 }, () => spawn(body)));
+    expect(most).toBeGreaterThan(100);
   });
 
   it("resumes in the order of the times, not of the calls", async () => {
