@@ -79,6 +79,39 @@ describe.runIf(once)("the package", () => {
       npm(emptyProgram(program), environment, ...install, tarball);
     }, 5 * MINUTES);
 
+    it("tells TypeScript what it exports, and what the patch adds to Node's modules", () => {
+      const text = `
+        import "runtime/patch";
+        import dns from "node:dns";
+        import http from "node:http";
+        import net from "node:net";
+        import timers from "node:timers";
+        import { type Fiber, sleep, spawn } from "runtime";
+        const fiber: Fiber<number> = spawn((a: number) => { sleep(1); return a; }, 1);
+        const text: Fiber<string> = spawn(() => http.getSync("http://localhost").textSync());
+        spawn(() => { timers.sleepSync(3); net.connectSync(1).writeSync("x"); return dns.lookupSync("localhost"); });
+        // @ts-expect-error a number is not a string
+        const wrong: string = fiber.get();`;
+      writeFileSync(path.join(program, "program.mts"), text);
+      const options = [
+        "--strict",
+        "--noEmit",
+        "--target",
+        "es2022",
+        "--module",
+        "nodenext",
+        "--moduleResolution",
+        "nodenext",
+      ];
+      const typeRoots = ["--types", "node", "--typeRoots", path.join(root, "node_modules", "@types")];
+      const compiler = path.join(root, "node_modules", "typescript", "bin", "tsc");
+      const child = spawnSync(process.execPath, [compiler, ...options, ...typeRoots, "program.mts"], {
+        cwd: program,
+        encoding: "utf8",
+      });
+      expect({ status: child.status, stdout: child.stdout }).toEqual({ status: 0, stdout: "" });
+    });
+
     it("is there for require", () => {
       const text = `const { sleep, spawn } = require("runtime");\n${used}`;
       expect(node(program, [], { file: "required.js", text })).toBe("first,second");

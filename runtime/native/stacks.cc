@@ -81,9 +81,10 @@ void Stacks::Return(const Stack& stack) {
 }
 
 void TrimStack(uintptr_t low, uintptr_t top) {
-  // Deep recursion leaves something in every page that it passed. One page, some way down, tells: it is all
-  // zeroes unless the stack once reached it, and reading it costs nothing once the kernel's zero page is mapped.
-  constexpr size_t kTideMark = 32 * 1024, kPage = 4096, kKeep = 2 * kPage;
+  // Deep recursion leaves something in every page that it passed. One page, some way down, tells: it is all zeroes
+  // unless the stack once reached it (then frames fill it, and a few words of them are looked at), and reading it costs
+  // nothing once the kernel's zero page is mapped.
+  constexpr size_t kTideMark = 32 * 1024, kPage = 4096, kKeep = 2 * kPage, kBetweenLooks = 17;
   // Kernels for arm64 have pages of 4, 16 or 64 KiB, and madvise takes the page in which a range ends as a whole.
   static const uintptr_t page_mask = ~(static_cast<uintptr_t>(sysconf(_SC_PAGESIZE)) - 1);
   const uintptr_t here = reinterpret_cast<uintptr_t>(__builtin_frame_address(0)) & ~(kPage - 1);
@@ -91,9 +92,7 @@ void TrimStack(uintptr_t low, uintptr_t top) {
   if (mark <= low || here <= mark + kPage) return;
   const uint64_t* words = reinterpret_cast<const uint64_t*>(mark);
   uint64_t touched = 0;
-  for (size_t i = 0; i < kPage / sizeof *words && touched == 0; i += 8) {
-    for (size_t j = 0; j < 8; j++) touched |= words[i + j];
-  }
+  for (size_t i = 0; i < kPage / sizeof *words; i += kBetweenLooks) touched |= words[i];
   const uintptr_t begin = (low + ~page_mask) & page_mask;
   const uintptr_t end = (here - kKeep) & page_mask;
   if (touched && end > begin) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
