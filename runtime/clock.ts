@@ -12,15 +12,18 @@ export interface Expiry {
 
 class LongTimer implements Expiry {
   #timer: NodeJS.Timeout;
+
   constructor(ms: number, callback: () => void) {
-    const again = (left: number): NodeJS.Timeout =>
-      left <= LONGEST
-        ? setTimeout(callback, left)
-        : setTimeout(() => {
-            this.#timer = again(left - LONGEST);
-          }, LONGEST);
-    this.#timer = again(ms);
+    this.#timer = this.#start(ms, callback);
   }
+
+  #start(ms: number, callback: () => void): NodeJS.Timeout {
+    if (ms <= LONGEST) return setTimeout(callback, ms);
+    return setTimeout(() => {
+      this.#timer = this.#start(ms - LONGEST, callback);
+    }, LONGEST);
+  }
+
   cancel(): void {
     clearTimeout(this.#timer);
   }

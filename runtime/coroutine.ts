@@ -9,7 +9,8 @@ import { FiberExit, fiberLimit, noFibers } from "./errors";
 import { drain, raise, schedule } from "./hub";
 import { openSwitch, type Stacks, type Switch } from "./switch";
 
-// The original, since guards/async-scope.ts replaces it for everybody else.
+// As they were before anybody patched or replaced them.
+const { setTimeout } = require("node:timers") as typeof import("node:timers");
 const runInAsyncScope = AsyncResource.prototype.runInAsyncScope;
 
 let opened: Switch | null = null;
@@ -33,8 +34,11 @@ export function forgoFibers(reason: string): boolean {
 /** Bytes of stack for JavaScript: a little more than the 984 KiB that V8 allows itself on Node's main thread. */
 export const DEFAULT_STACK_SIZE = 1024 * 1024;
 export const MIN_STACK_SIZE = 64 * 1024;
-/** Ended coroutines whose stacks stay warm: in V8, at the top of `main`, for the next one to run on. */
-const WARM_LIMIT = 256;
+/** So many ended coroutines' stacks stay warm for good: in V8, at the top of `main`, for the next one to run on. */
+const WARM_LEAST = 256;
+/** More than that, as long as they are in use: of those that were not for so many milliseconds, so many go cold. */
+const COOL_EVERY = 1000;
+const COOL_AT_ONCE = 512;
 
 export const enum State {
   New,
@@ -67,7 +71,15 @@ export function currentRoot(): Coroutine | null {
   return coroutine;
 }
 
-const warm = new Map<number, Lease[]>();
+interface WarmStacks {
+  readonly leases: Lease[];
+  /** How few there were at some moment since the last look. */
+  least: number;
+}
+
+const warm = new Map<number, WarmStacks>(); // by size
+let cooler: NodeJS.Timeout | null = null;
+let cooling = false; // a stack that is resumed now leaves `main`
 const resources: (AsyncResource | undefined)[] = []; // by stack: the async context of what runs there
 const names: string[] = []; // by stack: what it is called
 const starved: Coroutine[] = []; // could not be given a stack; start when one is free
@@ -83,8 +95,10 @@ function newLease(stack: number, stackSize: number): Lease {
 }
 
 function takeLease(stackSize: number): Lease {
-  const lease = warm.get(stackSize)?.pop();
-  if (lease) {
+  const idle = warm.get(stackSize);
+  const lease = idle?.leases.pop();
+  if (idle && lease) {
+    if (idle.leases.length < idle.least) idle.least = idle.leases.length;
     leased++;
     return lease;
   }
@@ -98,25 +112,37 @@ function takeLease(stackSize: number): Lease {
   return newLease(stack, stackSize);
 }
 
-/** True if the stack stays warm for another coroutine, false if it is to go cold. Runs on that stack. */
-function returnLease(lease: Lease): boolean {
+/** The stack stays warm for another coroutine. Runs on that stack. */
+function returnLease(lease: Lease): void {
   leased--;
   shortage = null;
   const next = starved.shift();
   if (next) schedule(next);
-  let list = warm.get(lease.stackSize);
-  if (!list) warm.set(lease.stackSize, (list = []));
-  if (list.length >= WARM_LIMIT) {
-    leases.unregister(lease);
-    return false;
-  }
-  list.push(lease);
-  return true;
+  let idle = warm.get(lease.stackSize);
+  if (!idle) warm.set(lease.stackSize, (idle = { leases: [], least: 0 }));
+  if (idle.leases.push(lease) > WARM_LEAST && cooler === null) cooler = setTimeout(cool, COOL_EVERY).unref();
 }
 
-/** Stacks on loan, and the coroutines that wait for one. */
-export function stackCounts(): { leased: number; created: number; starved: number } {
-  return { leased, created: theSwitch().stacks?.counts()[0] ?? 0, starved: starved.length };
+/** Lets stacks go cold that a burst has left behind: V8 walks warm ones at every collection. On the hub's stack. */
+function cool(): void {
+  cooler = null;
+  for (const idle of warm.values()) {
+    const unused = Math.min(idle.least - WARM_LEAST, COOL_AT_ONCE);
+    cooling = true;
+    for (const lease of idle.leases.splice(0, unused)) {
+      leases.unregister(lease);
+      stacks.resume(lease.stack);
+    }
+    cooling = false;
+    idle.least = idle.leases.length;
+    if (idle.least > WARM_LEAST) cooler ??= setTimeout(cool, COOL_EVERY).unref();
+  }
+}
+
+/** Stacks on loan, all that there are, those that are warm and not on loan; and the coroutines that wait for one. */
+export function stackCounts(): { leased: number; created: number; warm: number; starved: number } {
+  const [created, cold] = theSwitch().stacks?.counts() ?? [0, 0];
+  return { leased, created, warm: created - cold - leased, starved: starved.length };
 }
 
 export abstract class Coroutine {
@@ -233,13 +259,13 @@ export abstract class Coroutine {
     this.settle(failed, outcome);
   }
 
-  /** @internal The end of its body. Returns whether its stack stays warm. */
-  retire(failed: boolean, outcome: unknown): boolean {
+  /** @internal The end of its body. */
+  retire(failed: boolean, outcome: unknown): void {
     const lease = this.#lease as Lease;
     this.#lease = null;
     resources[lease.stack] = undefined;
     this.#end(failed, outcome);
-    return returnLease(lease);
+    returnLease(lease);
   }
 
   /** @internal A coroutine whose object was garbage: this one takes over its stack, suspended as it is. */
@@ -328,17 +354,21 @@ export function withoutContexts(fn: () => unknown): unknown {
 
 // What every stack runs: one coroutine after another, in between at rest.
 function main(): void {
-  while (execute()) stacks.rest();
+  while (!cooling) {
+    execute();
+    stacks.rest();
+  }
 }
 
-function execute(): boolean {
+function execute(): void {
   let outcome: unknown;
   try {
     outcome = call();
   } catch (error) {
-    return retireCurrent(true, error);
+    retireCurrent(true, error);
+    return;
   }
-  return retireCurrent(false, outcome);
+  retireCurrent(false, outcome);
 }
 
 function call(): unknown {
@@ -350,8 +380,8 @@ function takeCurrentTask(): Task {
   return (current as Coroutine).takeTask();
 }
 
-function retireCurrent(failed: boolean, outcome: unknown): boolean {
-  return (current as Coroutine).retire(failed, outcome);
+function retireCurrent(failed: boolean, outcome: unknown): void {
+  (current as Coroutine).retire(failed, outcome);
 }
 
 /** Makes a coroutine object for a stack whose own is garbage; set by fiber.ts, which knows what to make. */

@@ -27,8 +27,13 @@ export interface FiberOptions {
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: a fiber runs any function
-type Body<T, A extends any[]> = (...args: A) => T;
+type Body<T, A extends any[] = any[]> = (...args: A) => T;
 type Link<T> = (fiber: Fiber<T>) => void;
+
+/** A fiber that waits for another's end. */
+class Joiner {
+  constructor(readonly ended: () => void) {}
+}
 
 /** A program may have given a function a name that is no text. */
 function nameOf(fn: { name: unknown }): string {
@@ -69,7 +74,7 @@ export function configure(options: { stackSize?: number }): void {
 export class Fiber<T = unknown> extends Coroutine implements PromiseLike<T> {
   /** A number that no other fiber of this thread has. */
   readonly id = ++lastId;
-  #links: Link<T>[] | null = null;
+  #links: (Link<T> | Joiner)[] | null = null;
   #observed = false; // somebody wants to know its outcome
   #outcome: unknown = undefined;
   #failed = false;
@@ -86,16 +91,22 @@ export class Fiber<T = unknown> extends Coroutine implements PromiseLike<T> {
    * @throws ERR_NO_FIBERS where the addon could not be loaded, ERR_FIBER_LIMIT when the system has no more room
    */
   constructor(fn: Body<T, []>, options?: FiberOptions);
-  /** @internal Within: a context that exists; and no refusal, the fiber rather waits for a stack. */
-  constructor(fn: Body<T, []>, options: FiberOptions, resource: AsyncResource);
-  constructor(fn: Body<T, []>, options: FiberOptions = {}, resource?: AsyncResource) {
+  /** @internal What `fn` is called with; and within a context that exists no refusal, the fiber rather waits for a stack. */
+  constructor(fn: Body<T>, options: FiberOptions, self: unknown, args: unknown[], resource?: AsyncResource);
+  constructor(
+    fn: Body<T>,
+    options: FiberOptions = {},
+    self: unknown = undefined,
+    args: unknown[] = [],
+    resource?: AsyncResource,
+  ) {
     checkFunction(fn, "fn");
     if (typeof options !== "object" || options === null) throw invalidArgument("options", "of type object", options);
     const { name = nameOf(fn), stackSize } = options;
     if (typeof name !== "string") throw invalidArgument("options.name", "of type string", name);
     const size = stackSize === undefined ? defaultStackSize : checkStackSize(stackSize, "options.stackSize");
     if (resource === undefined) admit();
-    super(name, fn, undefined, [], size, resource ?? new AsyncResource("FIBER"));
+    super(name, fn, self, args, size, resource ?? new AsyncResource("FIBER"));
   }
 
   /** Whether it was started: it runs at the hub's next turn, runs, or has ended. */
@@ -191,15 +202,19 @@ export class Fiber<T = unknown> extends Coroutine implements PromiseLike<T> {
   }
 
   /** @internal A link by somebody who does not look at the outcome. */
-  whenEnded(callback: Link<T>): void {
-    if (this.#links === null) this.#links = [callback];
-    else this.#links.push(callback);
+  whenEnded(link: Link<T> | Joiner): void {
+    if (this.#links === null) this.#links = [link];
+    else this.#links.push(link);
   }
 
   /** Takes a link back. Does nothing if there is none. */
   unlink(callback: Link<T>): void {
     checkFunction(callback, "callback");
-    const place = this.#links?.indexOf(callback) ?? -1;
+    this.#remove(callback);
+  }
+
+  #remove(link: Link<T> | Joiner): void {
+    const place = this.#links?.indexOf(link) ?? -1;
     if (place >= 0) this.#links?.splice(place, 1);
   }
 
@@ -223,7 +238,10 @@ export class Fiber<T = unknown> extends Coroutine implements PromiseLike<T> {
     const links = this.#links;
     this.#links = null;
     if (links !== null) {
-      for (const link of links) schedule({ run: () => link(this) });
+      for (const link of links) {
+        if (link instanceof Joiner) link.ended();
+        else schedule({ run: () => link(this) });
+      }
     }
     if (this.#failed && !this.#observed) this.unobserved(outcome);
   }
@@ -242,16 +260,19 @@ export class Fiber<T = unknown> extends Coroutine implements PromiseLike<T> {
     if (currentRoot() === (this as unknown))
       throw invalidArgument("fiber", "another one than the one that waits", this);
     block<void>((waiter) => {
+      const joiner = new Joiner(() => {
+        timer?.cancel();
+        waiter.resolveLater();
+      });
       const stop = () => {
         timer?.cancel();
-        this.unlink(done);
+        this.#remove(joiner);
       };
-      const done = () => {
+      const timer = expire(ms, () => {
         stop();
         waiter.resolveLater();
-      };
-      const timer = expire(ms, done);
-      this.whenEnded(done);
+      });
+      this.whenEnded(joiner);
       return stop;
     });
   }
@@ -262,8 +283,8 @@ class ListenerFiber extends Fiber {
   /** Whether the emitter has gone on already: then only the process can be told. */
   away = false;
 
-  constructor(fn: () => unknown, name: string) {
-    super(fn, { name }, new AsyncResource("FIBER"));
+  constructor(listener: Body<unknown>, self: unknown, args: unknown[]) {
+    super(listener, { name: nameOf(listener) }, self, args, new AsyncResource("FIBER"));
   }
 
   protected override unobserved(error: unknown): void {
@@ -278,7 +299,7 @@ class ListenerFiber extends Fiber {
  */
 export function runListener(listener: (...args: never[]) => unknown, self: unknown, args: unknown[]): unknown {
   if (current !== null || theSwitch().stacks === null) return Reflect.apply(listener, self, args);
-  const fiber = new ListenerFiber(() => Reflect.apply(listener, self, args), nameOf(listener));
+  const fiber = new ListenerFiber(listener, self, args);
   begin(fiber);
   if (!fiber.dead) {
     fiber.away = true;
@@ -288,7 +309,7 @@ export function runListener(listener: (...args: never[]) => unknown, self: unkno
   return fiber.value;
 }
 
-onAbandoned((resource, stackSize) => new Fiber(() => {}, { name: "abandoned", stackSize }, resource));
+onAbandoned((resource, stackSize) => new Fiber(() => {}, { name: "abandoned", stackSize }, undefined, [], resource));
 
 /**
  * Starts a fiber that calls `fn(...args)` at the hub's next turn.
@@ -298,8 +319,7 @@ onAbandoned((resource, stackSize) => new Fiber(() => {}, { name: "abandoned", st
 // biome-ignore lint/suspicious/noExplicitAny: a fiber runs any function
 export function spawn<T, A extends any[]>(fn: Body<T, A>, ...args: A): Fiber<T> {
   checkFunction(fn, "fn");
-  const body = args.length === 0 ? (fn as unknown as Body<T, []>) : () => fn(...args);
-  return new Fiber(body, { name: nameOf(fn) }).start();
+  return new Fiber(fn as Body<T>, { name: nameOf(fn) }, undefined, args).start();
 }
 
 /**
@@ -309,7 +329,7 @@ export function spawn<T, A extends any[]>(fn: Body<T, A>, ...args: A): Fiber<T> 
 export function spawnLater<T, A extends any[]>(ms: number, fn: Body<T, A>, ...args: A): Fiber<T> {
   checkDuration(ms, "ms");
   checkFunction(fn, "fn");
-  const fiber = new Fiber(() => fn(...args), { name: nameOf(fn) });
+  const fiber = new Fiber(fn as Body<T>, { name: nameOf(fn) }, undefined, args);
   const timer = expire(ms, () => fiber.start());
   fiber.whenEnded(() => timer?.cancel());
   return fiber;
@@ -329,7 +349,7 @@ export function wrap<F extends (this: any, ...args: any[]) => unknown>(
   checkFunction(handler, "handler");
   const wrapped = function (this: unknown, ...args: Parameters<F>) {
     if (current === null) return runListener(handler, this, args);
-    const fiber = new ListenerFiber(() => handler.apply(this, args), nameOf(handler));
+    const fiber = new ListenerFiber(handler, this, args);
     fiber.away = true;
     fiber.start();
     return undefined;

@@ -10,11 +10,13 @@ export interface Info {
   fibers: number;
   /** Stacks in all: in use, and kept for the next fibers. */
   stacks: number;
+  /** Of those that are kept, how many V8 still knows: quick to use again, and walked at every garbage collection. */
+  warm: number;
 }
 
 /** Tells how fibers are switched in this thread, and why that way. */
 export function info(): Info {
   const { name, reason } = theSwitch();
-  const { leased, created } = stackCounts();
-  return { switch: name, reason, fibers: leased, stacks: created };
+  const { leased, created, warm } = stackCounts();
+  return { switch: name, reason, fibers: leased, stacks: created, warm };
 }

@@ -216,6 +216,7 @@ describeFibers("kill", () => {
 
   it("wins over an operation that has completed but not resumed the fiber yet", async () => {
     const first = spawn(() => sleep(1));
+    first.link(() => fiber.kill()); // called after `first` has made `fiber` ready, before that has its turn
     const log: string[] = [];
     const fiber = spawn(() => {
       try {
@@ -225,8 +226,6 @@ describeFibers("kill", () => {
         log.push("unwound");
       }
     });
-    await turn();
-    first.link(() => fiber.kill()); // called after the link by which `fiber` joins, before `fiber` has its turn
     expect(await fiber).toBeInstanceOf(FiberExit);
     expect(log).toEqual(["unwound"]);
   });

@@ -12,7 +12,7 @@ const check = (program: string) =>
 describe("under RUNTIME_SWITCH=none", () => {
   it("info() tells so, and why", async () => {
     expect(await check(`console.log(JSON.stringify(info()));`)).toEqual(
-      printing(JSON.stringify({ switch: "none", reason: "RUNTIME_SWITCH=none", fibers: 0, stacks: 0 })),
+      printing(JSON.stringify({ switch: "none", reason: "RUNTIME_SWITCH=none", fibers: 0, stacks: 0, warm: 0 })),
     );
   });
 

@@ -28,6 +28,26 @@ describe("info()", () => {
     expect(await run(program)).toEqual(printing(expected));
   });
 
+  it.runIf(hasFibers)("tells that stacks of a burst go cold when nobody has used them for a while", async () => {
+    const program = `
+      const { info, spawn, wait } = require("runtime");
+      const burst = () => {
+        let begun = 0, open;
+        const gate = new Promise((resolve) => { open = resolve; });
+        return Promise.all(Array.from({ length: 600 }, () => spawn(() => { if (++begun === 600) open(); wait(gate); })));
+      };
+      burst().then(burst).then(() => {
+        const [before, stacks] = [info().warm, info().stacks];
+        const begin = performance.now();
+        const look = setInterval(() => {
+          if (info().warm > 300 && performance.now() - begin < 20_000) return;
+          clearInterval(look);
+          burst().then((ended) => console.log(before >= 600, info().stacks === stacks, ended.length, "fibers later"));
+        }, 100);
+      });`;
+    expect(await run(program)).toEqual(printing("true true 600 fibers later"));
+  });
+
   it("tells the best switch of the machine where none is forced", async () => {
     const program = `
       const { info } = require("runtime");
