@@ -16,30 +16,27 @@ function headersBeside(binary) {
   return existsSync(path.join(prefix, "include", "node", "node.h")) ? prefix : undefined;
 }
 
-/** @returns the path of the compiled addon; throws with the compiler's output when it can't be had */
-export function buildAddon(binary = process.execPath, headers = headersBeside(binary)) {
-  const [platform, arch, abi, version] = execFileSync(binary, [
-    "-p",
-    "[process.platform, process.arch, process.versions.modules, process.version].join()",
-  ])
-    .toString()
-    .trim()
-    .split(",");
-  // In a copy: builds for several Nodes can go on at once, and nothing is left over from the one before.
+/**
+ * Compiles the addon for one target, in a copy: builds can go on at once, and nothing is left over from the one before.
+ * @param target "<platform>-<arch>", the folder in prebuilds/
+ * @param headers what holds include/node; default: node-gyp downloads them
+ * @returns the path of the compiled addon; throws with the compiler's output when it can't be had
+ */
+export function compile({ target, abi, version, headers, options = [], env = {} }) {
   const work = mkdtempSync(path.join(tmpdir(), "runtime-addon-"));
   try {
     cpSync(path.join(root, "binding.gyp"), path.join(work, "binding.gyp"));
     cpSync(path.join(root, "runtime", "native"), path.join(work, "runtime", "native"), { recursive: true });
     const gyp = createRequire(import.meta.url).resolve("node-gyp/bin/node-gyp.js");
-    const options = headers ? [`--nodedir=${headers}`, `--target=${version}`] : [];
+    const chosen = headers ? [`--nodedir=${headers}`, `--target=${version}`] : [];
     // node-gyp prefers what npm's configuration says of headers to what it is told.
-    const { npm_config_nodedir, npm_config_target, ...env } = process.env;
-    execFileSync(process.execPath, [gyp, "rebuild", "--loglevel=error", ...options], {
+    const { npm_config_nodedir, npm_config_target, ...environment } = process.env;
+    execFileSync(process.execPath, [gyp, "rebuild", "--loglevel=error", ...chosen, ...options], {
       cwd: work,
-      env: headers ? env : process.env,
+      env: { ...(headers ? environment : process.env), ...env },
       stdio: ["ignore", "pipe", "pipe"],
     });
-    const to = path.join(root, "prebuilds", `${platform}-${arch}`);
+    const to = path.join(root, "prebuilds", target);
     mkdirSync(to, { recursive: true });
     const file = path.join(to, `node.abi${abi}.node`);
     // Under another name first: a process may run the addon that is there now.
@@ -51,6 +48,13 @@ export function buildAddon(binary = process.execPath, headers = headersBeside(bi
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
+}
+
+/** Compiles the addon for the Node that `binary` is; returns its path. */
+export function buildAddon(binary = process.execPath, headers = headersBeside(binary)) {
+  const says = "[process.platform, process.arch, process.versions.modules, process.version].join()";
+  const [platform, arch, abi, version] = execFileSync(binary, ["-p", says], { encoding: "utf8" }).trim().split(",");
+  return compile({ target: `${platform}-${arch}`, abi, version, headers });
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {

@@ -2,12 +2,11 @@
 //   node scripts/arm64.mjs [--run] [--node BINARY | MAJOR...]     default: 20 22 24 26
 // --run runs test/arm64/smoke.js too. BINARY is an arm64 Node with its headers beside it.
 import { execFileSync, spawnSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
-import { createRequire } from "node:module";
-import { tmpdir } from "node:os";
+import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { compile } from "./addon.mjs";
 import { getNode } from "./nodes.mjs";
 
 const root = path.join(path.dirname(fileURLToPath(import.meta.url)), "..");
@@ -25,33 +24,9 @@ function versionOf(prefix) {
   return { abi: number("NODE_MODULE_VERSION"), version: `${major}.${minor}.${patch}` };
 }
 
-// node-gyp prefers what npm's configuration says of headers to what it is told.
-const { npm_config_nodedir, npm_config_target, ...environment } = process.env;
-
-function compile(prefix) {
-  const { abi, version } = versionOf(prefix);
-  const work = mkdtempSync(path.join(tmpdir(), "runtime-arm64-"));
-  try {
-    cpSync(path.join(root, "binding.gyp"), path.join(work, "binding.gyp"));
-    cpSync(path.join(root, "runtime", "native"), path.join(work, "runtime", "native"), { recursive: true });
-    const gyp = createRequire(import.meta.url).resolve("node-gyp/bin/node-gyp.js");
-    const options = ["--loglevel=error", "--arch=arm64", `--nodedir=${prefix}`, `--target=${version}`];
-    execFileSync(process.execPath, [gyp, "rebuild", ...options], {
-      cwd: work,
-      env: { ...environment, CC: `${compiler}gcc`, CXX: `${compiler}g++` },
-      stdio: ["ignore", "pipe", "pipe"],
-    });
-    const to = path.join(root, "prebuilds", "linux-arm64");
-    mkdirSync(to, { recursive: true });
-    const file = path.join(to, `node.abi${abi}.node`);
-    cpSync(path.join(work, "build", "Release", "runtime.node"), `${file}.new`);
-    renameSync(`${file}.new`, file);
-    return file;
-  } catch (error) {
-    throw new Error(`${error.message}\n${error.stdout ?? ""}${error.stderr ?? ""}`.trim());
-  } finally {
-    rmSync(work, { recursive: true, force: true });
-  }
+function compileFor(prefix) {
+  const env = { CC: `${compiler}gcc`, CXX: `${compiler}g++` };
+  return compile({ target: "linux-arm64", ...versionOf(prefix), headers: prefix, options: ["--arch=arm64"], env });
 }
 
 function smoke(emulator, binary, switchName) {
@@ -75,7 +50,7 @@ function main() {
   const nodes = values.node
     ? [{ binary: values.node, prefix: path.join(path.dirname(values.node), "..") }]
     : majors.map((major) => getNode(major, "arm64"));
-  for (const { prefix } of nodes) console.log(compile(prefix));
+  for (const { prefix } of nodes) console.log(compileFor(prefix));
   if (!values.run) {
     console.log("arm64: compiled, not run (--run runs the smoke test)");
     return;
