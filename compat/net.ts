@@ -4,7 +4,7 @@ import net = require("node:net");
 
 import { block } from "../runtime/block";
 import { canSuspend } from "../runtime/coroutine";
-import { invalidArgument } from "../runtime/errors";
+import { fiberOnly, invalidArgument } from "../runtime/errors";
 import { Backlog, close, connect, listen } from "../runtime/park/operations/connections";
 import type { NetSettings } from "../runtime/park/operations/net";
 import { readLine } from "../runtime/park/operations/streams";
@@ -103,14 +103,6 @@ function connectParked(args: unknown[]): net.Socket {
   if (sent[0] !== args[0]) delete (sent[0] as net.TcpNetConnectOpts).signal;
   const check = () => net.connect(...(args as [never])).destroy();
   return new ParkedSocket((handle) => parkChecked(check, "net.connect", handle, settings(), sent), options);
-}
-
-function fiberOnly(option: string): Error {
-  const error = new Error(
-    `options.${option} is a function of this thread, which sleeps while it connects out of a fiber. ` +
-      "Call it in a fiber: spawn(() => net.connectSync(...)).",
-  );
-  return Object.assign(error, { code: "ERR_NOT_IN_FIBER" });
 }
 
 function aborted({ reason }: AbortSignal): Error {

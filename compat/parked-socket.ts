@@ -1,6 +1,7 @@
 // A socket for code out of fibers: the real one lives in the park worker, this one holds its handle.
 import net = require("node:net");
 
+import { parkedSocket } from "../runtime/errors";
 import type { Ends, SocketFigure, SocketMethod } from "../runtime/park/operations/net";
 import { streamDestroyed } from "../runtime/park/operations/streams";
 import { newHandle, park, parkChecked, parkRelease } from "../runtime/park/park";
@@ -141,27 +142,27 @@ export class ParkedSocket extends net.Socket {
   }
 
   override read(): never {
-    throw asynchronous("read()");
+    throw parkedSocket("read()");
   }
 
   override pipe(): never {
-    throw asynchronous("pipe()");
+    throw parkedSocket("pipe()");
   }
 
   override resume(): never {
-    throw asynchronous("resume()");
+    throw parkedSocket("resume()");
   }
 
   override connect(): never {
-    throw asynchronous("connect()");
+    throw parkedSocket("connect()");
   }
 
   override [Symbol.asyncIterator](): never {
-    throw asynchronous("for await");
+    throw parkedSocket("for await");
   }
 
   #refuseCallback(method: string, args: unknown[]): void {
-    if (args.some((arg) => typeof arg === "function")) throw asynchronous(`${method}() with a callback`);
+    if (args.some((arg) => typeof arg === "function")) throw parkedSocket(`${method}() with a callback`);
   }
 
   #set(method: SocketMethod, ...args: unknown[]): this {
@@ -233,20 +234,11 @@ for (const name of ["bytesRead", "bytesWritten"] as const) {
 }
 
 function refuseEvent(event: unknown): void {
-  if (!ownEvents.has(event)) throw asynchronous(`a listener for "${String(event)}"`);
+  if (!ownEvents.has(event)) throw parkedSocket(`a listener for "${String(event)}"`);
 }
 
 function checkChunk(chunk: unknown): void {
   new net.Socket().write(chunk as string);
-}
-
-function asynchronous(use: string): Error {
-  const error = new Error(
-    `${use}: this socket was opened out of a fiber, so it lives in another thread, where only blocking calls reach ` +
-      "it (readSync, readLineSync, writeSync, endSync). Open it in a fiber, spawn(() => ...), to use it " +
-      "asynchronously as well; or with net.connect().",
-  );
-  return Object.assign(error, { code: "ERR_PARKED_SOCKET" });
 }
 
 function endedByOther(): Error {

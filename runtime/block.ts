@@ -1,5 +1,5 @@
 // block(): the one operation under every blocking call.
-import { type Coroutine, canSuspend, current, State, suspend, wake } from "./coroutine";
+import { type Coroutine, canSuspend, current, hasRoom, State, suspend, wake } from "./coroutine";
 import { cannotSuspend, notInFiber } from "./errors";
 import { schedule } from "./hub";
 
@@ -102,6 +102,8 @@ export function block<T>(start: (waiter: Waiter<T>) => (() => void) | void): T {
 
 function enter(start: (waiter: Waiter) => (() => void) | void): void {
   if (!canSuspend()) throw refusal();
+  // Here, and not somewhere in Node: a stack overflow half-way into an operation would leave it inconsistent.
+  if (!hasRoom()) throw new RangeError("Maximum call stack size exceeded");
   const coroutine = current as Coroutine;
   if (coroutine.interrupts !== null) throw takeInterrupt(coroutine);
   coroutine.waiter?.abandon(); // left behind by a stack overflow

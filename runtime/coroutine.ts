@@ -337,6 +337,11 @@ export function canSuspend(): boolean {
   return current !== null && current.pinned === 0 && executionAsyncId() === current.asyncId;
 }
 
+/** Whether enough of the running stack is left for an operation to begin. */
+export function hasRoom(): boolean {
+  return stacks.hasRoom();
+}
+
 /** Leaves the running stack until somebody resumes it. Callers make sure that somebody can. */
 export function suspend(): void {
   stacks.suspend();

@@ -57,6 +57,33 @@ export function noPromising(): CodedError {
   );
 }
 
+export function parkWorkerLost(cause: unknown): CodedError {
+  return coded(new Error("The worker that carries out parked calls was lost", { cause }), "ERR_PARK_WORKER_LOST");
+}
+
+/** `use` would need a parked socket's events in this thread. */
+export function parkedSocket(use: string): CodedError {
+  return coded(
+    new Error(
+      `${use}: this socket was opened out of a fiber, so it lives in another thread, where only blocking calls reach ` +
+        "it (readSync, readLineSync, writeSync, endSync). Open it in a fiber, spawn(() => ...), to use it " +
+        "asynchronously as well; or with net.connect().",
+    ),
+    "ERR_PARKED_SOCKET",
+  );
+}
+
+/** `option` cannot be passed to the thread that carries out parked calls. */
+export function fiberOnly(option: string): CodedError {
+  return coded(
+    new Error(
+      `options.${option} is a function of this thread, which sleeps while it connects out of a fiber. ` +
+        "Call it in a fiber: spawn(() => net.connectSync(...)).",
+    ),
+    "ERR_NOT_IN_FIBER",
+  );
+}
+
 function received(value: unknown): string {
   if (value == null || typeof value === "boolean" || typeof value === "number") return `Received ${String(value)}`;
   if (typeof value === "function") return `Received function ${value.name}`;

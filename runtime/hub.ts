@@ -28,8 +28,8 @@ function drainRequestedNow(): void {
 
 function requestDrain(): void {
   if (drainRequested) return;
-  drainRequested = true;
   setImmediate(drainRequestedNow);
+  drainRequested = true; // not before: the stack may be too full for that call
 }
 
 /** Puts `runnable` at the end of the ready queue. */

@@ -15,6 +15,8 @@ export interface Stacks {
   suspend(): void;
   /** The same, where nothing that this stack holds is needed any more. */
   rest(): void;
+  /** Whether enough of the running stack is left for an operation of Node's to begin. */
+  hasRoom(): boolean;
   /** How many stacks there are, and how many of them lie cold: not in V8, nothing on them. */
   counts(): [created: number, cold: number];
   /** 0 pending, 1 fulfilled, 2 rejected; the outcome is put into `outcome[0]`. */
@@ -55,7 +57,7 @@ export function openSwitch(main: () => void): Switch {
   try {
     addon = require("node-gyp-build")(path.join(__dirname, "..")) as Addon;
   } catch (error) {
-    if (forced) throw error;
+    if (forced || error instanceof RangeError) throw error; // a stack overflow says nothing of this machine
     return { name: "none", reason: `the addon could not be loaded (${describe(error)})`, stacks: null };
   }
   if (forced === "handoff")
@@ -63,7 +65,7 @@ export function openSwitch(main: () => void): Switch {
   try {
     return { name: "swap", reason: forced ? "RUNTIME_SWITCH=swap" : "", stacks: addon.open("swap", main) };
   } catch (error) {
-    if (forced) throw error;
+    if (forced || error instanceof RangeError) throw error;
     const reason = `swap does not work here: ${describe(error)}`;
     try {
       return { name: "handoff", reason, stacks: addon.open("handoff", main) };

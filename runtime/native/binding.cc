@@ -64,6 +64,9 @@ void Suspend(const FunctionCallbackInfo<Value>& args) { CarrierOf(args)->Suspend
 // rest(): suspend with nothing more to run on this stack for now
 void Rest(const FunctionCallbackInfo<Value>& args) { CarrierOf(args)->Rest(); }
 
+// hasRoom(): whether a blocking call can begin on what is left of the running stack
+void HasRoom(const FunctionCallbackInfo<Value>& args) { args.GetReturnValue().Set(CarrierOf(args)->HasRoom()); }
+
 // counts(): [created, cold]
 void Counts(const FunctionCallbackInfo<Value>& args) {
   Isolate* isolate = args.GetIsolate();
@@ -78,8 +81,9 @@ void Inspect(const FunctionCallbackInfo<Value>& args) {
   Isolate* isolate = args.GetIsolate();
   Local<v8::Promise> promise = args[0].As<v8::Promise>();
   const v8::Promise::PromiseState state = promise->State();
-  if (state != v8::Promise::kPending) {
-    args[1].As<Object>()->Set(isolate->GetCurrentContext(), 0, promise->Result()).Check();
+  if (state != v8::Promise::kPending &&
+      args[1].As<Object>()->Set(isolate->GetCurrentContext(), 0, promise->Result()).IsNothing()) {
+    return;  // the stack is full: the exception is on its way
   }
   args.GetReturnValue().Set(state == v8::Promise::kPending ? 0 : state == v8::Promise::kFulfilled ? 1 : 2);
 }
@@ -102,12 +106,14 @@ void Cleanup(void* data) {
   delete instance;
 }
 
-void Export(Local<Context> context, Local<Object> target, const char* name, FunctionCallback callback, void* data) {
+// False where the stack is too full for it, and an exception is on its way.
+bool Export(Local<Context> context, Local<Object> target, const char* name, FunctionCallback callback, void* data) {
   Isolate* isolate = Isolate::GetCurrent();
   Local<String> key = ToString(isolate, name);
-  Local<Function> function = Function::New(context, callback, External::New(isolate, data)).ToLocalChecked();
+  Local<Function> function;
+  if (!Function::New(context, callback, External::New(isolate, data)).ToLocal(&function)) return false;
   function->SetName(key);
-  target->Set(context, key, function).Check();
+  return target->Set(context, key, function).FromMaybe(false);
 }
 
 // open("swap" | "handoff", main): the functions above, for this environment's carrier. Throws why it can't.
@@ -127,13 +133,18 @@ void Open(const FunctionCallbackInfo<Value>& args) {
   Carrier* carrier = instance->carrier.get();
   carrier->SetMain(args[1].As<Function>());
   Local<Object> functions = Object::New(isolate);
-  Export(context, functions, "acquire", Acquire, carrier);
-  Export(context, functions, "resume", Resume, carrier);
-  Export(context, functions, "suspend", Suspend, carrier);
-  Export(context, functions, "rest", Rest, carrier);
-  Export(context, functions, "counts", Counts, carrier);
-  Export(context, functions, "inspect", Inspect, carrier);
-  Export(context, functions, "withoutContexts", WithoutContexts, carrier);
+  const bool exported = Export(context, functions, "acquire", Acquire, carrier) &&
+                        Export(context, functions, "resume", Resume, carrier) &&
+                        Export(context, functions, "suspend", Suspend, carrier) &&
+                        Export(context, functions, "rest", Rest, carrier) &&
+                        Export(context, functions, "hasRoom", HasRoom, carrier) &&
+                        Export(context, functions, "counts", Counts, carrier) &&
+                        Export(context, functions, "inspect", Inspect, carrier) &&
+                        Export(context, functions, "withoutContexts", WithoutContexts, carrier);
+  if (!exported) {
+    instance->carrier.reset();
+    return;
+  }
   args.GetReturnValue().Set(functions);
 }
 

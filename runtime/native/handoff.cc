@@ -65,6 +65,9 @@ class HandoffSwitch : public Switch {
   std::vector<std::unique_ptr<MachineContext>> Create(const std::vector<Request>& requests, size_t stack_size,
                                                       std::string* error) override {
     std::vector<std::unique_ptr<MachineContext>> created;
+#if defined(__linux__)
+    if (!LeavesRoom(error)) return created;
+#endif
     for (const Request& request : requests) {
       auto context = std::make_unique<HandoffContext>();
       if (int code = context->Start(request.entry, request.argument, stack_size)) {

@@ -57,6 +57,11 @@ bool GuardByMapping(char* low, std::string* error) {
   return false;
 }
 
+std::string NoAddressSpace() {
+  return std::string("no address space for more stacks: ") + strerror(errno) +
+         " (see ulimit -v, vm.max_map_count and vm.overcommit_memory)";
+}
+
 }  // namespace
 
 Stacks::~Stacks() {
@@ -80,6 +85,17 @@ void Stacks::Return(const Stack& stack) {
   free_[stack.size].push_back(stack);
 }
 
+bool LeavesRoom(std::string* error) {
+  constexpr size_t kForOthers = 128 * 1024 * 1024;
+  void* room = mmap(nullptr, kForOthers, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (room == MAP_FAILED) {
+    *error = NoAddressSpace();
+    return false;
+  }
+  munmap(room, kForOthers);
+  return true;
+}
+
 void TrimStack(uintptr_t low, uintptr_t top) {
   // Deep recursion leaves something in every page that it passed. One page, some way down, tells: it is all zeroes
   // unless the stack once reached it (then frames fill it, and a few words of them are looked at), and reading it costs
@@ -99,13 +115,13 @@ void TrimStack(uintptr_t low, uintptr_t top) {
 }
 
 bool Stacks::Reserve(size_t size, std::string* error) {
+  if (!LeavesRoom(error)) return false;
   const size_t stride = size + kGuard;
   const size_t slab_size = stride * kStacksPerSlab;
   void* memory =
       mmap(nullptr, slab_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
   if (memory == MAP_FAILED) {
-    *error = std::string("no address space for more stacks: ") + strerror(errno) +
-             " (see ulimit -v, vm.max_map_count and vm.overcommit_memory)";
+    *error = NoAddressSpace();
     return false;
   }
   // Stacks lie side by side: a huge page would make the first touch of one cost two megabytes.

@@ -14,6 +14,10 @@ struct Stack {
   size_t size;  // bytes from there to the top
 };
 
+// Whether, and if not why, there is address space left for V8 when more stacks are made: it ends the process when its
+// heap cannot grow.
+bool LeavesRoom(std::string* error);
+
 // Gives pages back that deep recursion touched below the running frame, if there are any. `low` and `top` are the
 // bounds of the running stack.
 void TrimStack(uintptr_t low, uintptr_t top);

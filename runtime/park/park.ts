@@ -2,7 +2,7 @@
 import path = require("node:path");
 
 import { pinned, withFiberStack } from "../block";
-import { type CodedError, checkDuration } from "../errors";
+import { type CodedError, checkDuration, parkWorkerLost } from "../errors";
 import { Timeout } from "../sync/timeout";
 import { reviveError } from "./failure";
 import type { Operation, Reply } from "./operations";
@@ -79,7 +79,7 @@ function send(operation: Operation, ms: number, args: unknown[]): Reply {
     // What operations throw comes as a reply. This is an argument that can't be cloned, or the end of the worker.
     if (isCloneError(error)) throw error;
     exchange = null;
-    throw workerLost(error);
+    throw parkWorkerLost(error);
   }
 }
 
@@ -102,9 +102,4 @@ function startWorker(): Exchange {
   } finally {
     process.env = env;
   }
-}
-
-function workerLost(cause: unknown): Error {
-  const error = new Error("The worker that carries out parked calls was lost", { cause });
-  return Object.assign(error, { code: "ERR_PARK_WORKER_LOST" });
 }

@@ -61,6 +61,15 @@ describeFibers("a worker", () => {
     expect(await check(program, { timeout: 120_000 })).toEqual(printing("1"));
   }, 150_000);
 
+  it("is terminated while fibers take what is settled already, again and again", async () => {
+    const program = `
+      const text = 'for (let i = 0; i < 5; i++) spawn(() => { for (;;) { for (let k = 0; k < 5000; k++) wait(Promise.resolve(k)); sleep(0); } }); setTimeout(() => parentPort.postMessage("go"), 3)';
+      const codes = new Set();
+      for (let i = 0; i < 40; i++) codes.add((await work(text, true))[0]);
+      console.log([...codes].join());`;
+    expect(await check(program, { timeout: 120_000 })).toEqual(printing("1"));
+  }, 150_000);
+
   it("is terminated with fibers suspended below native frames and in scopes", async () => {
     const program = `
       const text = 'many();' +
