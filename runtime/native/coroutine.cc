@@ -22,8 +22,8 @@ namespace {
 // Below V8's limit, where it throws RangeError, C++ still runs: parsers, the collector, libc, a signal handler.
 // As much as Node leaves below the limit of its worker threads.
 constexpr size_t kReserve = 192 * 1024;
-// What an operation of Node's takes to begin, generously.
-constexpr size_t kRoomToBegin = 32 * 1024;
+// What an operation of Node's takes to begin, generously: to compile a function alone, V8 wants to see 40 KiB.
+constexpr size_t kRoomToBegin = 64 * 1024;
 // libc puts the thread's start, struct pthread and static thread-locals on top of the stack.
 constexpr size_t kThreadHead = 16 * 1024;
 constexpr size_t kMaxBatch = 32;
@@ -275,7 +275,8 @@ void Carrier::Resume(uint32_t index) {
 bool Carrier::HasRoom() const {
   if (current_ == nullptr) return true;
   const uintptr_t here = reinterpret_cast<uintptr_t>(__builtin_frame_address(0));
-  return here > current_->context_->stack_low() + kReserve + kRoomToBegin;
+  const size_t room = std::min(kRoomToBegin, current_->stack_size_ / 4);  // small stacks are for small things
+  return here > current_->context_->stack_low() + kReserve + room;
 }
 
 void Carrier::Suspend() {

@@ -140,6 +140,41 @@ describeFibers("a stack overflow in a fiber", () => {
     expect(new Set(await Promise.all(kept))).toEqual(new Set([true]));
   });
 
+  it("does not come half-way into an operation of Node's, which would leave its timers unable to start", async () => {
+    const program = `
+      const { sleep, spawn } = require("runtime");
+      const at = (frames, call) => frames === 0 ? call() : at(frames - 1, call);
+      const fits = (frames) => { try { at(frames, () => {}); return true; } catch { return false; } };
+      const depth = () => {
+        let [enough, tooDeep] = [1, 100_000];
+        while (tooDeep - enough > 1) {
+          const middle = (enough + tooDeep) >> 1;
+          if (fits(middle)) enough = middle;
+          else tooDeep = middle;
+        }
+        return enough;
+      };
+      spawn(() => {
+        sleep(1);
+        let begun = 0;
+        let ms = 1;
+        const one = () => { sleep(ms); begun++; };
+        one(); // compiling takes more stack than running
+        for (let round = 0; round < 8; round++) {
+          const enough = depth();
+          for (let spare = 0; spare < 200; spare++) {
+            try { ms = 1 + round; at(enough - spare, one); } catch (error) { if (!(error instanceof RangeError)) throw error; }
+          }
+        }
+        console.log("begun: " + (begun - 1));
+        for (ms = 1; ms <= 8; ms++) sleep(ms);
+        console.log("all timers start");
+      });`;
+    // Compiled code has smaller frames: all is measured in one state.
+    const flags = ["--no-opt", "--no-maglev", "--no-sparkplug"];
+    expect(await run(program, { flags })).toEqual(printing("begun: 0\nall timers start"));
+  });
+
   it("in the middle of any blocking call leaves the fiber able to block", async () => {
     const at = (frames: number, call: () => unknown): unknown => (frames === 0 ? call() : at(frames - 1, call));
     const calls = [
