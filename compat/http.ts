@@ -51,7 +51,8 @@ function send(request: AnyFunction, args: unknown[], body: unknown): http.Incomi
     waiter.discard = (late) => late.destroy();
     req.once("response", (res: http.IncomingMessage) => waiter.resolve(res));
     req.on("error", (error: Error) => waiter.reject(error));
-    req.once("timeout", () => req.destroy(timedOut()));
+    // Not for the timeout of an agent (the global one has five seconds): Node lets such a request go on, too.
+    if (args.some(hasTimeout)) req.once("timeout", () => req.destroy(timedOut()));
     req.once("close", () => waiter.reject(new Error("the request was closed before there was a response")));
     req.end(body);
     return () => req.destroy();
@@ -60,6 +61,10 @@ function send(request: AnyFunction, args: unknown[], body: unknown): http.Incomi
 
 function timedOut(): Error {
   return Object.assign(new Error("the request timed out"), { code: "ETIMEDOUT", syscall: "request" });
+}
+
+function hasTimeout(options: unknown): boolean {
+  return typeof options === "object" && Boolean((options as http.RequestOptions | null)?.timeout);
 }
 
 function isOptions(value: unknown): boolean {

@@ -207,6 +207,15 @@ describe.runIf(fibers)("http.requestSync and getSync", () => {
     });
   });
 
+  it("go on after the timeout of an agent, as http.request does", async () => {
+    const { url } = await serve((_req, res) => {
+      timers.sleepSync(200);
+      res.end("late");
+    });
+    const agent = new http.Agent({ timeout: 20 });
+    expect(await spawn(() => http.getSync(url, { agent }).textSync())).toBe("late");
+  });
+
   it("end with ETIMEDOUT after options.timeout", async () => {
     const { url } = await serve(() => {});
     await spawn(() => {
