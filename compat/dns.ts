@@ -86,7 +86,7 @@ function query(method: string, args: unknown[]): { outcome: Promise<unknown>; ca
 function lookupSync(...args: unknown[]): unknown {
   const { lookup } = node();
   if (canSuspend()) return until(() => ({ outcome: lookup(...args) }));
-  return parkedQuery(() => lookup(...args), "dns.lookup", settings(), args.map(sendable));
+  return parkedQuery(() => lookup(...args), "dns.lookup", settings(), args.map(knownOptions));
 }
 
 function lookupServiceSync(...args: unknown[]): unknown {
@@ -98,7 +98,7 @@ function lookupServiceSync(...args: unknown[]): unknown {
 function querySync(method: string, name: string): AnyFunction {
   const ask = (...args: unknown[]) => {
     if (canSuspend()) return until(() => query(method, args));
-    return parkedQuery(() => query(method, args).outcome, "dns.query", settings(), method, args.map(sendable));
+    return parkedQuery(() => query(method, args).outcome, "dns.query", settings(), method, args.map(knownOptions));
   };
   return Object.defineProperty(ask, "name", { value: name });
 }
@@ -115,7 +115,7 @@ function until(start: () => { outcome: Promise<unknown>; cancel?: () => void }):
 }
 
 /** An options object without what Node does not know of: a function, perhaps, that cannot be sent. */
-function sendable(argument: unknown): unknown {
+function knownOptions(argument: unknown): unknown {
   if (typeof argument !== "object" || argument === null) return argument;
   const { all, family, hints, order, ttl, verbatim } = argument as Record<string, unknown>;
   return { all, family, hints, order, ttl, verbatim };

@@ -139,10 +139,10 @@ function cool(): void {
   }
 }
 
-/** Stacks on loan, all that there are, those that are warm and not on loan; and the coroutines that wait for one. */
-export function stackCounts(): { leased: number; created: number; warm: number; starved: number } {
+/** Stacks on loan, all that there are, and those that are warm and not on loan. */
+export function stackCounts(): { leased: number; created: number; warm: number } {
   const [created, cold] = theSwitch().stacks?.counts() ?? [0, 0];
-  return { leased, created, warm: created - cold - leased, starved: starved.length };
+  return { leased, created, warm: created - cold - leased };
 }
 
 export abstract class Coroutine {
@@ -214,7 +214,7 @@ export abstract class Coroutine {
       return false;
     }
     try {
-      this.#lease = takeLease(this.stackSize);
+      this.#takeStack();
     } catch (error) {
       if (leased === 0) this.#end(true, error);
       else {
@@ -224,24 +224,24 @@ export abstract class Coroutine {
       }
       return false;
     }
-    this.#settleIn(this.#lease);
     return true;
   }
 
-  #settleIn(lease: Lease): void {
+  #takeStack(): void {
+    const lease = takeLease(this.stackSize);
     resources[lease.stack] = this.resource;
     names[lease.stack] = this.name;
+    this.#lease = lease;
   }
 
   /** @internal Makes sure of a stack before the start. False if there is none: it must not be started then. */
   prepare(): boolean {
     try {
-      this.#lease = takeLease(this.stackSize);
+      this.#takeStack();
+      return true;
     } catch {
       return false;
     }
-    this.#settleIn(this.#lease);
-    return true;
   }
 
   /** @internal */

@@ -83,7 +83,7 @@ void Inspect(const FunctionCallbackInfo<Value>& args) {
   const v8::Promise::PromiseState state = promise->State();
   if (state != v8::Promise::kPending &&
       args[1].As<Object>()->Set(isolate->GetCurrentContext(), 0, promise->Result()).IsNothing()) {
-    return;  // the stack is full: the exception is on its way
+    return;  // the stack is full, or the worker terminated: an exception is on its way
   }
   args.GetReturnValue().Set(state == v8::Promise::kPending ? 0 : state == v8::Promise::kFulfilled ? 1 : 2);
 }

@@ -39,15 +39,12 @@ class Carrier {
   // deep are given back, and its async frame is forgotten.
   void Rest();
 
-  bool InCoroutine() const { return current_ != nullptr; }
-
   // Whether so much of the running coroutine's stack is left that an operation of Node's can begin. One that overflows
   // the stack half-way may leave Node's own tables inconsistent: a list of timers that nothing will start, for example.
   bool HasRoom() const;
 
   size_t created() const { return coroutines_.size(); }
   size_t cold() const { return cold_count_; }
-  const char* switch_name() const { return machine_->name(); }
 
   // The environment ends: every suspended stack is unwound without running any more JavaScript.
   void Unwind();

@@ -58,8 +58,6 @@ class HandoffContext : public MachineContext {
 
 class HandoffSwitch : public Switch {
  public:
-  const char* name() const override { return "handoff"; }
-
   std::unique_ptr<MachineContext> Adopt() override { return std::make_unique<HandoffContext>(); }
 
   std::vector<std::unique_ptr<MachineContext>> Create(const std::vector<Request>& requests, size_t stack_size,

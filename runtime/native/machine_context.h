@@ -38,7 +38,6 @@ class MachineContext {
 class Switch {
  public:
   virtual ~Switch() = default;
-  virtual const char* name() const = 0;
 
   // The context of the calling thread itself.
   virtual std::unique_ptr<MachineContext> Adopt() = 0;

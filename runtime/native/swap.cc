@@ -183,8 +183,6 @@ class SwapContext : public MachineContext {
 
 class SwapSwitch : public Switch {
  public:
-  const char* name() const override { return "swap"; }
-
   std::unique_ptr<MachineContext> Adopt() override {
     auto context = std::make_unique<SwapContext>(&stacks_, tid_);
     context->Adopt();
