@@ -28,9 +28,11 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <iterator>
 #include <limits>
 #include <mutex>
 #include <set>
+#include <vector>
 
 #include "stacks.h"
 
@@ -52,17 +54,18 @@ namespace {
 
 int CurrentTid() { return static_cast<int>(syscall(SYS_gettid)); }
 
-// Where struct pthread keeps the kernel's thread id; libc has no name for it. Negative: not found.
-int FindTidSlot() {
+// Where in struct pthread the calling thread's id stands, for which libc has no name. Other fields may have that value.
+std::vector<int> TidSlots() {
   constexpr int kFirst = 0x10, kLast = 0x600;
   const int tid = CurrentTid();
   const char* self = reinterpret_cast<const char*>(pthread_self());
+  std::vector<int> slots;
   for (int offset = kFirst; offset < kLast; offset += 4) {
     int value;
     memcpy(&value, self + offset, sizeof value);
-    if (value == tid) return offset;
+    if (value == tid) slots.push_back(offset);
   }
-  return -1;
+  return slots;
 }
 
 int tid_slot_offset = -1;
@@ -258,17 +261,18 @@ std::string Probe() {
   if (!(getauxval(AT_HWCAP2) & 2)) return "the processor or kernel does not offer FSGSBASE";
 #endif
   if (ShadowStackEnabled()) return "the process runs with a shadow stack";
-  const int here = FindTidSlot();
-  int there = -1;
+  const std::vector<int> here = TidSlots();
+  std::vector<int> there, both;
   pthread_t other;
   auto find = [](void* result) -> void* {
-    *static_cast<int*>(result) = FindTidSlot();
+    *static_cast<std::vector<int>*>(result) = TidSlots();
     return nullptr;
   };
   if (pthread_create(&other, nullptr, find, &there)) return "no thread could be created";
   pthread_join(other, nullptr);
-  if (here < 0 || here != there) return "libc keeps the thread id where it was not found";
-  tid_slot_offset = here;
+  std::set_intersection(here.begin(), here.end(), there.begin(), there.end(), std::back_inserter(both));
+  if (both.size() != 1) return "libc keeps the thread id where it was not found";
+  tid_slot_offset = both[0];
 
   SwapSwitch swap;
   ProbeTrip trip;
