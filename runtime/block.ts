@@ -43,9 +43,17 @@ export class Waiter<T = unknown> {
    * many, or have more to do. False, and nothing is changed, if the fiber no longer waits.
    */
   resolveLater(value: T): boolean {
-    if (!this.#settle(Outcome.Fulfilled, value)) return false;
-    if (this.coroutine.state === State.Suspended) this.coroutine.makeReady();
-    return true;
+    return this.#settle(Outcome.Fulfilled, value) && this.#wakeLater();
+  }
+
+  /** As `reject`, likewise. */
+  rejectLater(error: unknown): boolean {
+    return this.#settle(Outcome.Rejected, error) && this.#wakeLater();
+  }
+
+  /** Whether it has no outcome yet, and its fiber still waits for one. */
+  get pending(): boolean {
+    return this.outcome === Outcome.Pending;
   }
 
   /** Lets every other ready fiber run, then this one. */
@@ -80,6 +88,11 @@ export class Waiter<T = unknown> {
   #wake(): void {
     if (this.coroutine.state === State.Suspended) wake(this.coroutine);
   }
+
+  #wakeLater(): true {
+    if (this.coroutine.state === State.Suspended) this.coroutine.makeReady();
+    return true;
+  }
 }
 
 /**
@@ -105,7 +118,7 @@ function enter(start: (waiter: Waiter) => (() => void) | void): void {
   // Here, and not somewhere in Node: a stack overflow half-way into an operation would leave it inconsistent.
   if (!hasRoom()) throw new RangeError("Maximum call stack size exceeded");
   const coroutine = current as Coroutine;
-  if (coroutine.interrupts !== null) throw takeInterrupt(coroutine);
+  if (interrupted(coroutine)) throw takeInterrupt(coroutine);
   coroutine.waiter?.abandon(); // left behind by a stack overflow
   const waiter = new Waiter(coroutine);
   try {
@@ -122,7 +135,7 @@ function enter(start: (waiter: Waiter) => (() => void) | void): void {
 function pending(): boolean {
   const coroutine = current as Coroutine;
   if (coroutine.inspect !== null) return answer(coroutine.inspect);
-  if (coroutine.interrupts !== null || (coroutine.waiter as Waiter).outcome !== Outcome.Pending) return false;
+  if (interrupted(coroutine) || (coroutine.waiter as Waiter).outcome !== Outcome.Pending) return false;
   coroutine.state = State.Suspended;
   return true;
 }
@@ -139,13 +152,17 @@ function leave(entry: (...args: never[]) => unknown): unknown {
   const coroutine = current as Coroutine;
   const waiter = coroutine.waiter as Waiter;
   coroutine.waiter = null;
-  if (coroutine.interrupts !== null) {
+  if (interrupted(coroutine)) {
     const error = takeInterrupt(coroutine);
     (waiter as Waiter | null)?.abandon(); // there is none after `takeOver`
     throw withFiberStack(error, entry);
   }
   if (waiter.outcome === Outcome.Rejected) throw withFiberStack(waiter.result, entry);
   return waiter.result;
+}
+
+function interrupted(coroutine: Coroutine): boolean {
+  return coroutine.interrupts !== null && coroutine.shields === 0;
 }
 
 function takeInterrupt(coroutine: Coroutine): unknown {
@@ -183,6 +200,21 @@ export function withFiberStack(error: unknown, hide: (...args: never[]) => unkno
     // A frozen error, or a getter that throws: it keeps the trace it has.
   }
   return error;
+}
+
+/**
+ * Runs `fn` so that nothing that is thrown into the running fiber appears under it, but at the next blocking call
+ * after it: for what must be done also by a fiber that is being killed. (trio: a shielded cancel scope)
+ */
+export function shielded<T>(fn: () => T): T {
+  const coroutine = current;
+  if (coroutine === null) return fn();
+  coroutine.shields++;
+  try {
+    return fn();
+  } finally {
+    coroutine.shields--;
+  }
 }
 
 /** Runs `fn` so that nothing under it can suspend the running fiber; blocking calls do there what plain Node does. */

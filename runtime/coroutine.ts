@@ -157,6 +157,8 @@ export abstract class Coroutine {
   waiter: { abandon(): void } | null = null;
   /** @internal Errors that were thrown into it and are yet to appear in it. */
   interrupts: unknown[] | null = null;
+  /** @internal More than 0: what is thrown into it waits until it is 0 again (`shielded`). */
+  shields = 0;
   /** @internal More than 0: in a frame that must not be left half-way, for the reason in `pinnedBy`. */
   pinned = 0;
   /** @internal */ pinnedBy = "";
@@ -275,14 +277,24 @@ export abstract class Coroutine {
     this.state = State.Suspended;
   }
 
-  /** @internal Makes `error` appear at the place where the coroutine is suspended, or as the outcome if not begun. */
+  /**
+   * @internal Makes `error` appear at the place where the coroutine is suspended, or as the outcome if not begun. Thrown
+   * into the running coroutine it appears right here.
+   */
   interrupt(error: unknown): void {
     if (this.state === State.Dead) return;
+    if (this.child !== null) this.child.interrupt(error);
+    else if (this === current) throw error;
+    else this.interruptLater(error);
+  }
+
+  /** @internal The same; but into the running coroutine, at its next blocking call. */
+  interruptLater(error: unknown): void {
+    if (this.state === State.Dead) return;
     if (this.child !== null) {
-      this.child.interrupt(error);
+      this.child.interruptLater(error);
       return;
     }
-    if (this === current) throw error;
     if (this.interrupts === null) this.interrupts = [error];
     else this.interrupts.push(error);
     if (this.#lease === null && this.state === State.Ready) {

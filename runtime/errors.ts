@@ -47,6 +47,53 @@ export function fiberLimit(reason: string): CodedError {
   return coded(new Error(`No room for another fiber: ${reason}`), "ERR_FIBER_LIMIT");
 }
 
+/** A blocking call whose AbortSignal was aborted; as Node's own. */
+class AbortError extends Error {
+  readonly code = "ABORT_ERR";
+  override name = "AbortError";
+}
+
+export function aborted(signal: AbortSignal): CodedError {
+  return new AbortError("The operation was aborted", { cause: signal.reason });
+}
+
+/** A queue had nothing to give, and the caller would not wait (any longer). (gevent: `queue.Empty`) */
+export class Empty extends Error {
+  readonly code = "ERR_QUEUE_EMPTY";
+  override name = "Empty";
+  constructor(message = "the queue is empty") {
+    super(message);
+  }
+}
+
+/** A queue, or a pool, had no room, and the caller would not wait (any longer). (gevent: `queue.Full`) */
+export class Full extends Error {
+  readonly code = "ERR_QUEUE_FULL";
+  override name = "Full";
+  constructor(message = "the queue is full") {
+    super(message);
+  }
+}
+
+/** A queue was shut down: nothing can be put, or nothing is left to get. (gevent: `queue.ShutDown`) */
+export class ShutDown extends Error {
+  readonly code = "ERR_QUEUE_SHUT_DOWN";
+  override name = "ShutDown";
+  constructor(message = "the queue was shut down") {
+    super(message);
+  }
+}
+
+/** Something was given back more often than it was taken. */
+export function overReleased(what: string): CodedError {
+  return coded(new RangeError(what), "ERR_OVER_RELEASED");
+}
+
+/** A lock was used by a fiber that does not hold it. */
+export function notOwner(what: string): CodedError {
+  return coded(new Error(what), "ERR_NOT_OWNER");
+}
+
 export function noPromising(): CodedError {
   return coded(
     new Error(
@@ -100,6 +147,20 @@ export function outOfRange(name: string, range: string, value: unknown): CodedEr
     new RangeError(`The value of "${name}" is out of range. It must be ${range}. Received ${String(value)}`),
     "ERR_OUT_OF_RANGE",
   );
+}
+
+/** A whole number from `least` on; Infinity too. */
+export function checkCount(value: unknown, name: string, least = 0): asserts value is number {
+  if (typeof value !== "number") throw invalidArgument(name, "of type number", value);
+  if (value !== Number.POSITIVE_INFINITY && !(Number.isSafeInteger(value) && value >= least)) {
+    throw outOfRange(name, `a whole number from ${least} on, or Infinity`, value);
+  }
+}
+
+export function checkIterable(value: unknown, name: string): asserts value is Iterable<unknown> {
+  if (typeof (value as Iterable<unknown> | null | undefined)?.[Symbol.iterator] !== "function") {
+    throw invalidArgument(name, "iterable", value);
+  }
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: any function will do, as in Node's own checks

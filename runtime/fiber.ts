@@ -1,6 +1,5 @@
 // Fibers: coroutines that the program sees, joins and kills.
 import { AsyncResource } from "node:async_hooks";
-import { block } from "./block";
 import { expire } from "./clock";
 import {
   admit,
@@ -16,8 +15,12 @@ import {
   theSwitch,
 } from "./coroutine";
 import { checkDuration, checkFunction, FiberExit, invalidArgument, outOfRange } from "./errors";
-import { raise, schedule } from "./hub";
+import { stepped } from "./generator";
+import { raise } from "./hub";
+import { checkLimit, type Limit, type LimitOptions, timeoutOf } from "./limit";
+import { Line } from "./sync/line";
 import { Timeout } from "./sync/timeout";
+import { callLater, checkLink, type Link, Links, WAIT, type Waitable } from "./sync/waitable";
 
 export interface FiberOptions {
   /** For people: in reports and errors. Default: the function's name. */
@@ -28,11 +31,12 @@ export interface FiberOptions {
 
 // biome-ignore lint/suspicious/noExplicitAny: a fiber runs any function
 type Body<T, A extends any[] = any[]> = (...args: A) => T;
-type Link<T> = (fiber: Fiber<T>) => void;
+// biome-ignore lint/suspicious/noExplicitAny: what `yield` returns depends on what was yielded, which no type can tell
+type Steps<T, A extends any[]> = (...args: A) => Generator<unknown, T, any>;
 
-/** A fiber that waits for another's end. */
-class Joiner {
-  constructor(readonly ended: () => void) {}
+export interface KillOptions extends LimitOptions {
+  /** Whether to wait for the end; `timeout`, or `signal`, limits that. Default: yes in a fiber, no on the hub's stack. */
+  block?: boolean;
 }
 
 /** A program may have given a function a name that is no text. */
@@ -71,10 +75,12 @@ export function configure(options: { stackSize?: number }): void {
  * A fiber is a thenable: async code can `await` it. A failure that nobody looks at (by join, get, link or then)
  * behaves as an unhandled rejection.
  */
-export class Fiber<T = unknown> extends Coroutine implements PromiseLike<T> {
+export class Fiber<T = unknown> extends Coroutine implements PromiseLike<T>, Waitable {
   /** A number that no other fiber of this thread has. */
   readonly id = ++lastId;
-  #links: (Link<T> | Joiner)[] | null = null;
+  #joiners: Line | null = null;
+  #links: Links<unknown> | null = null;
+  #atEnd: (() => void)[] | null = null;
   #observed = false; // somebody wants to know its outcome
   #outcome: unknown = undefined;
   #failed = false;
@@ -87,10 +93,11 @@ export class Fiber<T = unknown> extends Coroutine implements PromiseLike<T> {
 
   /**
    * A fiber that will call `fn` once it is started.
-   * @param fn what it runs; its return value is the fiber's
+   * @param fn what it runs; its return value is the fiber's. If it is a generator function, the fiber waits for
+   *   whatever it yields, as `wait` does: for those who want to see where their code suspends.
    * @throws ERR_NO_FIBERS where the addon could not be loaded, ERR_FIBER_LIMIT when the system has no more room
    */
-  constructor(fn: Body<T, []>, options?: FiberOptions);
+  constructor(fn: Body<T, []> | Steps<T, []>, options?: FiberOptions);
   /** @internal What `fn` is called with; and within a context that exists no refusal, the fiber rather waits for a stack. */
   constructor(fn: Body<T>, options: FiberOptions, self: unknown, args: unknown[], resource?: AsyncResource);
   constructor(
@@ -106,7 +113,7 @@ export class Fiber<T = unknown> extends Coroutine implements PromiseLike<T> {
     if (typeof name !== "string") throw invalidArgument("options.name", "of type string", name);
     const size = stackSize === undefined ? defaultStackSize : checkStackSize(stackSize, "options.stackSize");
     if (resource === undefined) admit();
-    super(name, fn, self, args, size, resource ?? new AsyncResource("FIBER"));
+    super(name, stepped(fn), self, args, size, resource ?? new AsyncResource("FIBER"));
   }
 
   /** Whether it was started: it runs at the hub's next turn, runs, or has ended. */
@@ -147,23 +154,23 @@ export class Fiber<T = unknown> extends Coroutine implements PromiseLike<T> {
 
   /**
    * Waits until it has ended, in whatever way.
-   * @param ms the longest to wait; default: without end
+   * @param limit the longest to wait: milliseconds, an AbortSignal, or { timeout, signal }; default: without end
    * @returns whether it has ended
    */
-  join(ms = Number.POSITIVE_INFINITY): boolean {
-    checkDuration(ms, "ms");
-    this.#observe();
-    if (!this.dead) this.#wait(ms);
+  join(limit: Limit = Number.POSITIVE_INFINITY): boolean {
+    checkLimit(limit, "limit");
+    this.observe();
+    if (!this.dead) this.#wait(limit);
     return this.dead;
   }
 
   /**
    * Waits for its outcome: returns its value, or throws what it failed with.
-   * @param ms the longest to wait; default: without end
+   * @param limit the longest to wait: milliseconds, an AbortSignal, or { timeout, signal }; default: without end
    * @throws Timeout when it has not ended by then
    */
-  get(ms = Number.POSITIVE_INFINITY): T {
-    if (!this.join(ms)) throw new Timeout(ms);
+  get(limit: Limit = Number.POSITIVE_INFINITY): T {
+    if (!this.join(limit)) throw new Timeout(timeoutOf(limit));
     if (this.#failed) throw this.#outcome;
     return this.#outcome as T;
   }
@@ -171,15 +178,12 @@ export class Fiber<T = unknown> extends Coroutine implements PromiseLike<T> {
   /**
    * Throws a `FiberExit`, or `error`, into it where it is suspended, so that its `finally` blocks run. If it was not
    * started it never will be. If it has ended, nothing happens. Killing the running fiber throws right here.
-   * @param options.block whether to wait until it has ended; default: yes in a fiber, no on the hub's stack
-   * @param options.timeout the longest to wait, in milliseconds
    */
-  kill(error: unknown = new FiberExit(), options: { block?: boolean; timeout?: number } = {}): void {
-    const { block = canSuspend(), timeout = Number.POSITIVE_INFINITY } = options;
-    checkDuration(timeout, "options.timeout");
+  kill(error: unknown = new FiberExit(), options: KillOptions = {}): void {
+    const { block } = checkKillOptions(options);
     if (this.dead) return;
     this.throw(error);
-    if (block) this.#wait(timeout);
+    if (block) this.#wait(options);
   }
 
   /**
@@ -191,31 +195,31 @@ export class Fiber<T = unknown> extends Coroutine implements PromiseLike<T> {
   }
 
   /**
-   * Calls `callback(fiber)` on the hub's stack once it has ended; soon, if it already has.
-   * Links are called in the order in which they were made.
+   * Calls `link(fiber)` on the hub's stack once it has ended; soon, if it already has. An AsyncResult can be linked too:
+   * it takes the fiber's outcome. Links are called in the order in which they were made.
    */
-  link(callback: Link<T>): void {
-    checkFunction(callback, "callback");
-    this.#observe();
-    if (this.dead) schedule({ run: () => callback(this) });
-    else this.whenEnded(callback);
-  }
-
-  /** @internal A link by somebody who does not look at the outcome. */
-  whenEnded(link: Link<T> | Joiner): void {
-    if (this.#links === null) this.#links = [link];
-    else this.#links.push(link);
+  link(link: Link<this>): void {
+    checkLink(link, "link");
+    this.observe();
+    if (this.dead) callLater(link, this);
+    else (this.#links ??= new Links()).add(link as Link<unknown>);
   }
 
   /** Takes a link back. Does nothing if there is none. */
-  unlink(callback: Link<T>): void {
-    checkFunction(callback, "callback");
-    this.#remove(callback);
+  unlink(link: Link<this>): void {
+    checkLink(link, "link");
+    this.#links?.remove(link as Link<unknown>);
   }
 
-  #remove(link: Link<T> | Joiner): void {
-    const place = this.#links?.indexOf(link) ?? -1;
-    if (place >= 0) this.#links?.splice(place, 1);
+  /** @internal Calls `end`, which must not block or throw, at the very moment of its end. */
+  atEnd(end: () => void): void {
+    if (this.#atEnd === null) this.#atEnd = [end];
+    else this.#atEnd.push(end);
+  }
+
+  /** @internal Takes that back. */
+  notAtEnd(end: () => void): void {
+    this.#atEnd = this.#atEnd?.filter((other) => other !== end) ?? null;
   }
 
   // biome-ignore lint/suspicious/noThenProperty: a fiber is a thenable by design, so that async code can await it
@@ -235,14 +239,9 @@ export class Fiber<T = unknown> extends Coroutine implements PromiseLike<T> {
   protected override settle(failed: boolean, outcome: unknown): void {
     this.#failed = failed && !(outcome instanceof FiberExit);
     this.#outcome = outcome;
-    const links = this.#links;
-    this.#links = null;
-    if (links !== null) {
-      for (const link of links) {
-        if (link instanceof Joiner) link.ended();
-        else schedule({ run: () => link(this) });
-      }
-    }
+    if (this.#atEnd !== null) for (const end of this.#atEnd) end();
+    this.#joiners?.serveAll();
+    this.#links?.notify(this);
     if (this.#failed && !this.#observed) this.unobserved(outcome);
   }
 
@@ -251,31 +250,31 @@ export class Fiber<T = unknown> extends Coroutine implements PromiseLike<T> {
     this.#promise = Promise.reject(error); // and Node does the rest
   }
 
-  #observe(): void {
+  /** @internal Somebody will look at its outcome: a failure is not unhandled. */
+  observe(): void {
     if (this.#failed && !this.#observed) this.#promise?.catch(() => {}); // it is handled from now on
     this.#observed = true;
   }
 
-  #wait(ms: number): void {
+  /** @internal */
+  [WAIT](limit: Limit): T {
+    return this.get(limit);
+  }
+
+  #wait(limit: Limit): void {
     if (currentRoot() === (this as unknown))
       throw invalidArgument("fiber", "another one than the one that waits", this);
-    block<void>((waiter) => {
-      const joiner = new Joiner(() => {
-        timer?.cancel();
-        waiter.resolveLater();
-      });
-      const stop = () => {
-        timer?.cancel();
-        this.#remove(joiner);
-      };
-      const timer = expire(ms, () => {
-        stop();
-        waiter.resolveLater();
-      });
-      this.whenEnded(joiner);
-      return stop;
-    });
+    (this.#joiners ??= new Line()).wait(limit, undefined);
   }
+}
+
+/** @internal The options of a kill, with the default. */
+export function checkKillOptions(options: KillOptions): { block: boolean } {
+  checkLimit(options, "options");
+  if (options.block !== undefined && typeof options.block !== "boolean") {
+    throw invalidArgument("options.block", "of type boolean", options.block);
+  }
+  return { block: options.block ?? canSuspend() };
 }
 
 // A fiber that runs an event listener, or a handler: its failure is as if the listener itself had thrown.
@@ -313,9 +312,14 @@ onAbandoned((resource, stackSize) => new Fiber(() => {}, { name: "abandoned", st
 
 /**
  * Starts a fiber that calls `fn(...args)` at the hub's next turn.
+ * @param fn a function; or a generator function, that yields what its fiber is to wait for (see `new Fiber`)
  * @throws ERR_NO_FIBERS where the addon could not be loaded, ERR_FIBER_LIMIT when the system has no more room
  * @example const page = spawn(fetchPage, url); ... page.get();
  */
+// biome-ignore lint/suspicious/noExplicitAny: a fiber runs any function
+export function spawn<T, A extends any[]>(fn: Steps<T, A>, ...args: A): Fiber<T>;
+// biome-ignore lint/suspicious/noExplicitAny: a fiber runs any function
+export function spawn<T, A extends any[]>(fn: Body<T, A>, ...args: A): Fiber<T>;
 // biome-ignore lint/suspicious/noExplicitAny: a fiber runs any function
 export function spawn<T, A extends any[]>(fn: Body<T, A>, ...args: A): Fiber<T> {
   checkFunction(fn, "fn");
@@ -326,12 +330,16 @@ export function spawn<T, A extends any[]>(fn: Body<T, A>, ...args: A): Fiber<T> 
  * The same, after `ms` milliseconds. Killed before that, it never runs.
  */
 // biome-ignore lint/suspicious/noExplicitAny: a fiber runs any function
+export function spawnLater<T, A extends any[]>(ms: number, fn: Steps<T, A>, ...args: A): Fiber<T>;
+// biome-ignore lint/suspicious/noExplicitAny: a fiber runs any function
+export function spawnLater<T, A extends any[]>(ms: number, fn: Body<T, A>, ...args: A): Fiber<T>;
+// biome-ignore lint/suspicious/noExplicitAny: a fiber runs any function
 export function spawnLater<T, A extends any[]>(ms: number, fn: Body<T, A>, ...args: A): Fiber<T> {
   checkDuration(ms, "ms");
   checkFunction(fn, "fn");
   const fiber = new Fiber(fn as Body<T>, { name: nameOf(fn) }, undefined, args);
   const timer = expire(ms, () => fiber.start());
-  fiber.whenEnded(() => timer?.cancel());
+  fiber.atEnd(() => timer?.cancel());
   return fiber;
 }
 

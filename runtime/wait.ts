@@ -2,37 +2,54 @@
 import { block } from "./block";
 import { expire } from "./clock";
 import { current, inspectPromise } from "./coroutine";
-import { checkDuration, notInFiber } from "./errors";
-import { Fiber } from "./fiber";
+import { aborted, checkDuration, notInFiber } from "./errors";
+import { blockWithin, checkLimit, EXPIRED, type Limit, timeoutOf } from "./limit";
 import { Timeout } from "./sync/timeout";
+import { WAIT } from "./sync/waitable";
 
 /**
  * Suspends the running fiber for `ms` milliseconds. `sleep(0)` lets all others that are ready run first.
  * (gevent: `sleep`)
+ * @param options.signal ends it early, with an AbortError
  * @throws ERR_NOT_IN_FIBER on the hub's stack
  */
-export function sleep(ms = 0): void {
+export function sleep(ms = 0, options: { signal?: AbortSignal } = {}): void {
   checkDuration(ms, "ms");
+  checkLimit(options, "options");
+  const { signal } = options;
   block<void>((waiter) => {
     if (ms === 0) {
       waiter.turn();
       return;
     }
-    const timer = expire(ms, () => waiter.resolve());
-    return () => timer?.cancel();
+    const timer = expire(ms, () => {
+      stop();
+      waiter.resolve();
+    });
+    const onAbort = () => {
+      stop();
+      waiter.rejectLater(aborted(signal as AbortSignal));
+    };
+    const stop = () => {
+      timer?.cancel();
+      signal?.removeEventListener("abort", onAbort);
+    };
+    signal?.addEventListener("abort", onAbort);
+    return stop;
   });
 }
 
 /**
  * Suspends the running fiber until a promise, or anything with a `then`, has settled: `await` in blocking style.
- * For a fiber it is `fiber.get(ms)`. Anything else is returned as it is. What is settled already costs no switch.
- * @param ms the longest to wait, in milliseconds; default: without end
+ * For a fiber or an AsyncResult it is `get(limit)`, for an Event or a Semaphore it ends when it is ready, for
+ * a Timeout when its time is over. Anything else is returned as it is. What is settled already costs no switch.
+ * @param limit the longest to wait: milliseconds, an AbortSignal, or { timeout, signal }; default: without end
  * @returns what it was fulfilled with
- * @throws what it was rejected with; Timeout after `ms`; ERR_NOT_IN_FIBER on the hub's stack
+ * @throws what it was rejected with; Timeout when the time was over first; ERR_NOT_IN_FIBER on the hub's stack
  */
-export function wait<T>(awaitable: T, ms = Number.POSITIVE_INFINITY): Awaited<T> {
-  checkDuration(ms, "ms");
-  if (awaitable instanceof Fiber) return awaitable.get(ms) as Awaited<T>;
+export function wait<T>(awaitable: T, limit: Limit = Number.POSITIVE_INFINITY): Awaited<T> {
+  checkLimit(limit, "limit");
+  if (isOurs(awaitable)) return awaitable[WAIT](limit) as Awaited<T>;
   if (!isThenable(awaitable)) return awaitable as Awaited<T>;
   if (current === null) throw notInFiber();
   if (awaitable instanceof Promise && awaitable.then === Promise.prototype.then) {
@@ -44,20 +61,18 @@ export function wait<T>(awaitable: T, ms = Number.POSITIVE_INFINITY): Awaited<T>
       throw outcome[0];
     }
   }
-  return block<Awaited<T>>((waiter) => {
-    const timer = expire(ms, () => waiter.reject(new Timeout(ms)));
-    waiter.cancel = () => timer?.cancel(); // before a `then` of somebody's own is called, which may throw
+  const value = blockWithin<Awaited<T>>(limit, (waiter) => {
     awaitable.then(
-      (value) => {
-        timer?.cancel();
-        waiter.resolve(value as Awaited<T>);
-      },
-      (error) => {
-        timer?.cancel();
-        waiter.reject(error);
-      },
+      (value) => waiter.resolve(value as Awaited<T>),
+      (error) => waiter.reject(error),
     );
   });
+  if (value === EXPIRED) throw new Timeout(timeoutOf(limit));
+  return value;
+}
+
+function isOurs(value: unknown): value is { [WAIT](limit: Limit): unknown } {
+  return typeof value === "object" && value !== null && WAIT in value;
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

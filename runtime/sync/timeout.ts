@@ -1,7 +1,9 @@
 // Timeouts that reach a fiber wherever it is suspended. (gevent: `gevent.Timeout`)
 import { type Expiry, expire } from "../clock";
 import { type Coroutine, currentRoot } from "../coroutine";
-import { checkDuration, checkFunction, notInFiber } from "../errors";
+import { aborted, checkDuration, checkFunction, notInFiber } from "../errors";
+import { blockWithin, checkLimit, EXPIRED, type Limit, signalOf, timeoutOf } from "../limit";
+import { WAIT } from "./waitable";
 
 /**
  * An error, and the timer that throws it into the fiber that started it. Each tells itself from others, so they nest:
@@ -65,24 +67,62 @@ export class Timeout extends Error {
   [Symbol.dispose](): void {
     this.cancel();
   }
+
+  /** @internal Lets its time pass. */
+  [WAIT](limit: Limit): this {
+    const end = blockWithin<void>(limit, (waiter) => {
+      const timer = expire(this.ms, () => waiter.resolve());
+      return () => timer?.cancel();
+    });
+    if (end === EXPIRED) throw new Timeout(timeoutOf(limit));
+    return this;
+  }
 }
 
 /**
- * Calls `fn`, for at most `ms` milliseconds.
- * @returns what `fn` returns; `fallback`, if one is given, when the time was over first
- * @throws Timeout when the time was over and there is no fallback
+ * Calls `fn`, for no longer than a limit: then an error is thrown into it, wherever it is suspended.
+ * @param limit milliseconds, an AbortSignal, or { timeout, signal }
+ * @returns what `fn` returns; `fallback`, if one is given, when the limit was reached first
+ * @throws a Timeout when the time was over first, an AbortError when the signal was aborted first, and there is no
+ *   fallback
  */
-export function withTimeout<T>(ms: number, fn: () => T): T;
-export function withTimeout<T, F>(ms: number, fn: () => T, fallback: F): T | F;
-export function withTimeout<T, F>(ms: number, fn: () => T, ...fallback: [F?]): T | F {
+export function withTimeout<T>(limit: Limit, fn: () => T): T;
+export function withTimeout<T, F>(limit: Limit, fn: () => T, fallback: F): T | F;
+export function withTimeout<T, F>(limit: Limit, fn: () => T, ...fallback: [F?]): T | F {
+  checkLimit(limit, "limit");
   checkFunction(fn, "fn");
-  const timeout = Timeout.start(ms);
+  const timeout = Timeout.start(timeoutOf(limit));
+  const signal = signalOf(limit);
+  const abort = signal && new Abort(signal);
   try {
     return fn();
   } catch (error) {
-    if (error === timeout && fallback.length > 0) return fallback[0] as F;
+    if ((error === timeout || (abort && error === abort.error)) && fallback.length > 0) return fallback[0] as F;
     throw error;
   } finally {
     timeout.cancel();
+    abort?.cancel();
+  }
+}
+
+/** A signal whose AbortError is thrown into the running fiber. */
+class Abort {
+  error: Error | undefined;
+  readonly #signal: AbortSignal;
+  readonly #fiber = currentRoot() as Coroutine;
+
+  constructor(signal: AbortSignal) {
+    this.#signal = signal;
+    signal.addEventListener("abort", this.#onAbort, { once: true });
+  }
+
+  readonly #onAbort = () => {
+    this.error = aborted(this.#signal);
+    this.#fiber.interruptLater(this.error); // the fiber itself may be who aborts
+  };
+
+  cancel(): void {
+    this.#signal.removeEventListener("abort", this.#onAbort);
+    if (this.error) this.#fiber.withdraw(this.error);
   }
 }

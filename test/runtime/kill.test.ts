@@ -1,5 +1,5 @@
 import { AsyncResource } from "node:async_hooks";
-import { Fiber, FiberExit, sleep, spawn, wait } from "runtime";
+import { Event, Fiber, FiberExit, sleep, spawn, wait } from "runtime";
 import { expect, it } from "vitest";
 import { deferred } from "../support/deferred";
 import { describeFibers } from "../support/fibers";
@@ -215,16 +215,19 @@ describeFibers("kill", () => {
   });
 
   it("wins over an operation that has completed but not resumed the fiber yet", async () => {
-    const first = spawn(() => sleep(1));
-    first.link(() => fiber.kill()); // called after `first` has made `fiber` ready, before that has its turn
+    const event = new Event();
     const log: string[] = [];
     const fiber = spawn(() => {
       try {
-        first.join();
+        event.wait();
         log.push("completed");
       } finally {
         log.push("unwound");
       }
+    });
+    spawn(() => {
+      event.set(); // makes `fiber` ready, and it has not had its turn yet
+      fiber.kill();
     });
     expect(await fiber).toBeInstanceOf(FiberExit);
     expect(log).toEqual(["unwound"]);

@@ -1,0 +1,101 @@
+// Limits: how long a blocking call may last.
+import { block, type Waiter } from "./block";
+import { expire } from "./clock";
+import { aborted, checkDuration, invalidArgument } from "./errors";
+
+export interface LimitOptions {
+  /** Milliseconds. Default: Infinity, without end. */
+  timeout?: number | undefined;
+  /** Ends the call with an AbortError (code ABORT_ERR, the signal's reason as its cause) when it is aborted. */
+  signal?: AbortSignal | undefined;
+}
+
+/**
+ * The longest that a call may block: milliseconds, an AbortSignal, or both. Infinity is without end; with 0 the call
+ * does not wait at all, and does not let others run either. When the time is over the call does what it documents;
+ * when the signal is aborted it throws an AbortError.
+ */
+export type Limit = number | AbortSignal | LimitOptions;
+
+/** What `blockWithin` returns when the time was over first. */
+export const EXPIRED: unique symbol = Symbol("expired");
+
+function isSignal(value: object): value is AbortSignal {
+  return "aborted" in value; // also another realm's, as Node takes it
+}
+
+/** Throws if `limit` is none, and an AbortError if its signal is aborted already. */
+export function checkLimit(limit: unknown, name: string): asserts limit is Limit {
+  if (typeof limit === "number") checkDuration(limit, name);
+  else checkOptions(limit, name);
+}
+
+function checkOptions(limit: unknown, name: string): void {
+  if (typeof limit !== "object" || limit === null) {
+    throw invalidArgument(name, "of type number, an AbortSignal, or an object with timeout or signal", limit);
+  }
+  const { timeout, signal } = isSignal(limit) ? { signal: limit } : (limit as LimitOptions);
+  if (timeout !== undefined) checkDuration(timeout, `${name}.timeout`);
+  if (signal === undefined) return;
+  if (typeof signal !== "object" || signal === null || !isSignal(signal)) {
+    throw invalidArgument(`${name}.signal`, "an AbortSignal", signal);
+  }
+  if (signal.aborted) throw aborted(signal);
+}
+
+/** Its milliseconds. */
+export function timeoutOf(limit: Limit): number {
+  if (typeof limit === "number") return limit;
+  return (isSignal(limit) ? undefined : limit.timeout) ?? Number.POSITIVE_INFINITY;
+}
+
+/** Its signal. */
+export function signalOf(limit: Limit): AbortSignal | undefined {
+  if (typeof limit === "number") return undefined;
+  return isSignal(limit) ? limit : limit.signal;
+}
+
+/**
+ * `block`, for no longer than a limit that was checked: what `start` began is cancelled then as by an interruption.
+ * @returns the outcome, or EXPIRED when the time was over first
+ * @throws AbortError when the limit's signal was aborted first
+ */
+export function blockWithin<T>(limit: Limit, start: (waiter: Waiter<T>) => (() => void) | void): T | typeof EXPIRED {
+  const ms = timeoutOf(limit);
+  const signal = signalOf(limit);
+  if (ms === 0) return EXPIRED;
+  if (ms === Number.POSITIVE_INFINITY && signal === undefined) return block(start);
+  let release = () => {};
+  try {
+    return block<T | typeof EXPIRED>((waiter) => {
+      const cancel = start(waiter as Waiter<T>);
+      if (cancel) waiter.cancel = cancel;
+      if (waiter.pending) release = restrict(waiter as Waiter, ms, signal);
+    });
+  } finally {
+    release();
+  }
+}
+
+// Returns what lifts the restriction.
+function restrict(waiter: Waiter, ms: number, signal: AbortSignal | undefined): () => void {
+  const stop = () => {
+    waiter.cancel?.();
+    waiter.discard = null; // it is for values of the operation's own
+  };
+  const timer = expire(ms, () => {
+    if (!waiter.pending) return;
+    stop();
+    waiter.resolve(EXPIRED);
+  });
+  const onAbort = () => {
+    if (!waiter.pending) return;
+    stop();
+    waiter.rejectLater(aborted(signal as AbortSignal));
+  };
+  signal?.addEventListener("abort", onAbort, { once: true });
+  return () => {
+    timer?.cancel();
+    signal?.removeEventListener("abort", onAbort);
+  };
+}
