@@ -47,14 +47,13 @@ export function fiberLimit(reason: string): CodedError {
   return coded(new Error(`No room for another fiber: ${reason}`), "ERR_FIBER_LIMIT");
 }
 
-/** A blocking call whose AbortSignal was aborted; as Node's own. */
-class AbortError extends Error {
+/** Thrown by a blocking call whose AbortSignal was aborted; the cause is the signal's reason. As Node's own. */
+export class AbortError extends Error {
   readonly code = "ABORT_ERR";
   override name = "AbortError";
-}
-
-export function aborted(signal: AbortSignal): CodedError {
-  return new AbortError("The operation was aborted", { cause: signal.reason });
+  constructor(reason: unknown) {
+    super("The operation was aborted", { cause: reason });
+  }
 }
 
 /** A queue had nothing to give, and the caller would not wait (any longer). (gevent: `queue.Empty`) */

@@ -1,7 +1,9 @@
 // Limits: how long a blocking call may last.
+
+import { throwIfAborted, whenAborted } from "./abort";
 import { block, type Waiter } from "./block";
 import { expire } from "./clock";
-import { aborted, checkDuration, invalidArgument } from "./errors";
+import { AbortError, checkDuration, invalidArgument } from "./errors";
 
 export interface LimitOptions {
   /** Milliseconds. Default: Infinity, without end. */
@@ -19,6 +21,7 @@ export type Limit = number | AbortSignal | LimitOptions;
 
 /** What `blockWithin` returns when the time was over first. */
 export const EXPIRED: unique symbol = Symbol("expired");
+const ABORTED: unique symbol = Symbol("aborted");
 
 function isSignal(value: object): value is AbortSignal {
   return "aborted" in value; // also another realm's, as Node takes it
@@ -40,7 +43,7 @@ function checkOptions(limit: unknown, name: string): void {
   if (typeof signal !== "object" || signal === null || !isSignal(signal)) {
     throw invalidArgument(`${name}.signal`, "an AbortSignal", signal);
   }
-  if (signal.aborted) throw aborted(signal);
+  throwIfAborted(signal);
 }
 
 /** Its milliseconds. */
@@ -65,37 +68,32 @@ export function blockWithin<T>(limit: Limit, start: (waiter: Waiter<T>) => (() =
   const signal = signalOf(limit);
   if (ms === 0) return EXPIRED;
   if (ms === Number.POSITIVE_INFINITY && signal === undefined) return block(start);
-  let release = () => {};
+  let lift = () => {};
   try {
-    return block<T | typeof EXPIRED>((waiter) => {
+    const outcome = block<T | typeof EXPIRED | typeof ABORTED>((waiter) => {
       const cancel = start(waiter as Waiter<T>);
       if (cancel) waiter.cancel = cancel;
-      if (waiter.pending) release = restrict(waiter as Waiter, ms, signal);
+      if (waiter.pending) lift = restrict(waiter as Waiter, ms, signal);
     });
+    if (outcome === ABORTED) throw new AbortError((signal as AbortSignal).reason);
+    return outcome;
   } finally {
-    release();
+    lift();
   }
 }
 
 // Returns what lifts the restriction.
 function restrict(waiter: Waiter, ms: number, signal: AbortSignal | undefined): () => void {
-  const stop = () => {
+  const stop = (outcome: symbol) => {
+    if (!waiter.pending) return;
     waiter.cancel?.();
     waiter.discard = null; // it is for values of the operation's own
+    waiter.resolveLater(outcome);
   };
-  const timer = expire(ms, () => {
-    if (!waiter.pending) return;
-    stop();
-    waiter.resolve(EXPIRED);
-  });
-  const onAbort = () => {
-    if (!waiter.pending) return;
-    stop();
-    waiter.rejectLater(aborted(signal as AbortSignal));
-  };
-  signal?.addEventListener("abort", onAbort, { once: true });
+  const timer = expire(ms, () => stop(EXPIRED));
+  const ignore = signal && whenAborted(signal, () => stop(ABORTED));
   return () => {
     timer?.cancel();
-    signal?.removeEventListener("abort", onAbort);
+    ignore?.();
   };
 }

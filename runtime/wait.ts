@@ -2,7 +2,7 @@
 import { block } from "./block";
 import { expire } from "./clock";
 import { current, inspectPromise } from "./coroutine";
-import { aborted, checkDuration, notInFiber } from "./errors";
+import { checkDuration, notInFiber } from "./errors";
 import { blockWithin, checkLimit, EXPIRED, type Limit, timeoutOf } from "./limit";
 import { Timeout } from "./sync/timeout";
 import { WAIT } from "./sync/waitable";
@@ -16,27 +16,13 @@ import { WAIT } from "./sync/waitable";
 export function sleep(ms = 0, options: { signal?: AbortSignal } = {}): void {
   checkDuration(ms, "ms");
   checkLimit(options, "options");
-  const { signal } = options;
-  block<void>((waiter) => {
-    if (ms === 0) {
-      waiter.turn();
-      return;
-    }
-    const timer = expire(ms, () => {
-      stop();
-      waiter.resolve();
+  if (ms === 0) block<void>((waiter) => waiter.turn());
+  else {
+    blockWithin<void>(options, (waiter) => {
+      const timer = expire(ms, () => waiter.resolve());
+      return () => timer?.cancel();
     });
-    const onAbort = () => {
-      stop();
-      waiter.rejectLater(aborted(signal as AbortSignal));
-    };
-    const stop = () => {
-      timer?.cancel();
-      signal?.removeEventListener("abort", onAbort);
-    };
-    signal?.addEventListener("abort", onAbort);
-    return stop;
-  });
+  }
 }
 
 /**

@@ -1,7 +1,8 @@
 // Timeouts that reach a fiber wherever it is suspended. (gevent: `gevent.Timeout`)
+import { whenAborted } from "../abort";
 import { type Expiry, expire } from "../clock";
 import { type Coroutine, currentRoot } from "../coroutine";
-import { aborted, checkDuration, checkFunction, notInFiber } from "../errors";
+import { AbortError, checkDuration, checkFunction, notInFiber } from "../errors";
 import { blockWithin, checkLimit, EXPIRED, type Limit, signalOf, timeoutOf } from "../limit";
 import { WAIT } from "./waitable";
 
@@ -108,21 +109,18 @@ export function withTimeout<T, F>(limit: Limit, fn: () => T, ...fallback: [F?]):
 /** A signal whose AbortError is thrown into the running fiber. */
 class Abort {
   error: Error | undefined;
-  readonly #signal: AbortSignal;
   readonly #fiber = currentRoot() as Coroutine;
+  readonly #ignore: () => void;
 
   constructor(signal: AbortSignal) {
-    this.#signal = signal;
-    signal.addEventListener("abort", this.#onAbort, { once: true });
+    this.#ignore = whenAborted(signal, () => {
+      this.error = new AbortError(signal.reason);
+      this.#fiber.interruptLater(this.error); // the fiber itself may be who aborts
+    });
   }
 
-  readonly #onAbort = () => {
-    this.error = aborted(this.#signal);
-    this.#fiber.interruptLater(this.error); // the fiber itself may be who aborts
-  };
-
   cancel(): void {
-    this.#signal.removeEventListener("abort", this.#onAbort);
+    this.#ignore();
     if (this.error) this.#fiber.withdraw(this.error);
   }
 }
