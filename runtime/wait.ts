@@ -1,5 +1,5 @@
 // Waiting for time, and for what is to come.
-import { block } from "./block";
+import { block, type Waiter } from "./block";
 import { expire } from "./clock";
 import { current, inspectPromise } from "./coroutine";
 import { aborted, checkDuration, notInFiber } from "./errors";
@@ -16,12 +16,14 @@ import { WAIT } from "./sync/waitable";
 export function sleep(ms = 0, options: { signal?: AbortSignal } = {}): void {
   checkDuration(ms, "ms");
   checkLimit(options, "options");
-  const { signal } = options;
+  if (ms === 0) block<void>(takeTurn);
+  else sleepOn(ms, options.signal);
+}
+
+const takeTurn = (waiter: Waiter<void>) => waiter.turn();
+
+function sleepOn(ms: number, signal: AbortSignal | undefined): void {
   block<void>((waiter) => {
-    if (ms === 0) {
-      waiter.turn();
-      return;
-    }
     const timer = expire(ms, () => {
       stop();
       waiter.resolve();
