@@ -35,7 +35,7 @@ function event() {
   });
 }
 
-/** { bounded, unbounded }: each item that goes from one of 100 producers to one of 100 consumers. */
+/** { bounded, unbounded }: each item that goes from one of 100 producers to one of 100 consumers, who are there first. */
 function queue(maxSize) {
   const fibers = 100;
   const items = 100;
