@@ -58,7 +58,12 @@ export class Waiter<T = unknown> {
 
   /** Lets every other ready fiber run, then this one. */
   turn(): void {
-    schedule({ run: () => this.resolve(undefined as T) });
+    schedule(this);
+  }
+
+  /** @internal Its turn has come. */
+  run(): void {
+    this.resolve(undefined as T);
   }
 
   /** Node's style of callback, for this waiter. */

@@ -68,6 +68,15 @@ export function blockWithin<T>(limit: Limit, start: (waiter: Waiter<T>) => (() =
   const signal = signalOf(limit);
   if (ms === 0) return EXPIRED;
   if (ms === Number.POSITIVE_INFINITY && signal === undefined) return block(start);
+  return blockRestricted(ms, signal, start);
+}
+
+// Apart from the above, where nothing is to be made for a limit that is none.
+function blockRestricted<T>(
+  ms: number,
+  signal: AbortSignal | undefined,
+  start: (waiter: Waiter<T>) => (() => void) | void,
+): T | typeof EXPIRED {
   let lift = () => {};
   try {
     const outcome = block<T | typeof EXPIRED | typeof ABORTED>((waiter) => {

@@ -1,5 +1,5 @@
 // Waiting for time, and for what is to come.
-import { block } from "./block";
+import { block, type Waiter } from "./block";
 import { expire } from "./clock";
 import { current, inspectPromise } from "./coroutine";
 import { checkDuration, notInFiber } from "./errors";
@@ -16,14 +16,17 @@ import { WAIT } from "./sync/waitable";
 export function sleep(ms = 0, options: { signal?: AbortSignal } = {}): void {
   checkDuration(ms, "ms");
   checkLimit(options, "options");
-  if (ms === 0) block<void>((waiter) => waiter.turn());
-  else {
-    blockWithin<void>(options, (waiter) => {
-      const timer = expire(ms, () => waiter.resolve());
-      return () => timer?.cancel();
-    });
+  if (ms === 0) {
+    block<void>(takeTurn);
+    return;
   }
+  blockWithin<void>(options, (waiter) => {
+    const timer = expire(ms, () => waiter.resolve());
+    return () => timer?.cancel();
+  });
 }
+
+const takeTurn = (waiter: Waiter<void>) => waiter.turn();
 
 /**
  * Suspends the running fiber until a promise, or anything with a `then`, has settled: `await` in blocking style.

@@ -16,14 +16,21 @@ exports.microseconds = function microseconds() {
   return user + system;
 };
 
-/** Nanoseconds of processor time for each of `count` things that `run` does; the median of several runs. */
-exports.nanosecondsEach = function nanosecondsEach(count, run, times = 7) {
+/** Microseconds of processor time that `run` takes. */
+exports.microsecondsOf = function microsecondsOf(run) {
+  const start = exports.microseconds();
   run();
-  const all = [];
-  for (let i = 0; i < times; i++) {
-    const start = exports.microseconds();
-    run();
-    all.push(((exports.microseconds() - start) * 1000) / count);
-  }
+  return exports.microseconds() - start;
+};
+
+/** Nanoseconds for each of `count` things, where `measure` tells how many microseconds they took; the median of several. */
+exports.nanosecondsEachOf = function nanosecondsEachOf(count, measure, times = 7) {
+  measure();
+  const all = Array.from({ length: times }, () => (measure() * 1000) / count);
   return all.sort((a, b) => a - b)[times >> 1];
+};
+
+/** Nanoseconds of processor time for each of `count` things that `run` does; the median of several runs. */
+exports.nanosecondsEach = function nanosecondsEach(count, run, times) {
+  return exports.nanosecondsEachOf(count, () => exports.microsecondsOf(run), times);
 };

@@ -15,11 +15,16 @@ def microseconds():
     return process_time() * 1e6
 
 
-def nanoseconds_each(count, run, times=7):
+def microseconds_of(run):
+    start = microseconds()
     run()
-    every = []
-    for _ in range(times):
-        start = microseconds()
-        run()
-        every.append((microseconds() - start) * 1000 / count)
-    return sorted(every)[times // 2]
+    return microseconds() - start
+
+
+def nanoseconds_each_of(count, measure, times=7):
+    measure()
+    return sorted(measure() * 1000 / count for _ in range(times))[times // 2]
+
+
+def nanoseconds_each(count, run, times=7):
+    return nanoseconds_each_of(count, lambda: microseconds_of(run), times)
