@@ -4,6 +4,7 @@ import { installGuards } from "../runtime/guards";
 installGuards();
 
 export { isPatched, original, type PatchOptions, patch, unpatch } from "../compat";
+export { asAsync } from "../runtime/as-async";
 export { AbortError, Empty, FiberExit, Full, ShutDown } from "../runtime/errors";
 export { configure, Fiber, type FiberOptions, type KillOptions, spawn, spawnLater, wrap } from "../runtime/fiber";
 export { type Info, info } from "../runtime/info";
