@@ -54,7 +54,8 @@ export interface BlockingOptions {
  * `constructor`, `prototype`, `then` and `Symbol.asyncIterator` are the raw object's, for `await` and `for await`.
  *
  * **Asynchronous iterables** can be iterated over in blocking style: `for (const row of blocking(cursor))`. Leaving the
- * loop waits for the iterator's `return`. A fiber that is interrupted in a step closes the iterator, without waiting.
+ * loop waits for the iterator's `return`. A fiber that is interrupted in a step closes the iterator, without waiting; a
+ * stream is destroyed.
  *
  * **Functions** can be called, and constructed if the raw one can be; `new (blocking(Pool))()` is blocking. A class
  * that extends the proxy has ordinary instances.

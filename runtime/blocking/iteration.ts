@@ -11,15 +11,18 @@ export interface Steps {
 }
 
 /**
- * Iterates over `source`, each step waited for. When the fiber is interrupted in a step, the loop around it is left
- * without a word to the iterator, as the error seems to be the iterator's own: so it closes the source itself.
+ * Iterates over an iterable, each step waited for. When the fiber is interrupted in a step, the loop around it is left
+ * without a word to the iterator, as the error seems to be the iterator's own: so it closes the source itself. A stream
+ * is destroyed, since its iterator, as every asynchronous generator, cannot return before the step has ended.
  */
 export class Iteration implements IterableIterator<unknown, unknown, unknown> {
+  readonly #iterable: AsyncIterable<unknown>;
   readonly #source: AsyncIterator<unknown>;
   readonly #steps: Steps;
 
-  constructor(source: AsyncIterator<unknown>, steps: Steps) {
-    this.#source = source;
+  constructor(iterable: AsyncIterable<unknown>, steps: Steps) {
+    this.#iterable = iterable;
+    this.#source = iterable[Symbol.asyncIterator]();
     this.#steps = steps;
   }
 
@@ -55,5 +58,11 @@ export class Iteration implements IterableIterator<unknown, unknown, unknown> {
 
   #close(): void {
     Promise.resolve(this.#source.return?.()).catch(ignore);
+    if (isStream(this.#iterable)) this.#iterable.destroy();
   }
+}
+
+function isStream(value: object): value is { destroy(): void } {
+  const { destroy, pipe } = value as { destroy?: unknown; pipe?: unknown };
+  return typeof destroy === "function" && typeof pipe === "function";
 }

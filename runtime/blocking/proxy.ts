@@ -175,7 +175,7 @@ class BlockingHandler implements ProxyHandler<object> {
   #iterator(source: AsyncIterable<unknown>): () => Iteration {
     const { behaviour } = this.#membrane;
     const steps = { discard: behaviour.discard, wrap: (value: unknown) => this.#membrane.wrap(value) };
-    return (this.#iterate ??= () => new Iteration(source[Symbol.asyncIterator](), steps));
+    return (this.#iterate ??= () => new Iteration(source, steps));
   }
 
   #describe(key: PropertyKey): PropertyDescriptor | undefined {

@@ -1,5 +1,8 @@
 // What `blocking` makes of a type, as far as TypeScript can say.
+import type { Blob } from "node:buffer";
+import type { KeyObject } from "node:crypto";
 import type { EventEmitter } from "node:events";
+import type { Dirent, StatsBase } from "node:fs";
 
 // biome-ignore lint/suspicious/noExplicitAny: any function
 type AnyFunction = (this: any, ...args: any[]) => any;
@@ -19,7 +22,14 @@ type Data =
   | PromiseLike<unknown>
   | URL
   | URLSearchParams
-  | AbortSignal;
+  | Headers
+  | FormData
+  | Blob
+  | AbortSignal
+  | KeyObject
+  | StatsBase<unknown>
+  | Dirent
+  | IterableIterator<unknown>;
 
 /** What the raw object's own property is shown for. */
 type Kept = "constructor" | "prototype" | "then" | "catch" | "finally" | typeof Symbol.asyncIterator;
@@ -50,13 +60,16 @@ type Result<R, C extends PropertyKey> = IsAny<R> extends true ? R : Shown<Awaite
 type Argument<V, C extends PropertyKey> =
   IsAny<V> extends true
     ? V
-    : V extends AnyFunction | AnyClass | Data
-      ? V
-      : V extends object
-        ? HasMethods<V> extends true
-          ? V | Blocking<V, C>
-          : V
-        : V;
+    : [V] extends [undefined]
+      ? // biome-ignore lint/suspicious/noExplicitAny: what type parameters leave, which are lost, says nothing
+        any
+      : V extends AnyFunction | AnyClass | Data
+        ? V
+        : V extends object
+          ? HasMethods<V> extends true
+            ? V | Blocking<V, C>
+            : V
+          : V;
 
 type Arguments<A extends unknown[], C extends PropertyKey> = { [I in keyof A]: Argument<A[I], C> };
 
@@ -84,13 +97,17 @@ type Overloads<F, C extends PropertyKey> = F extends {
   (...args: infer A4): infer R4;
   (...args: infer A5): infer R5;
   (...args: infer A6): infer R6;
+  (...args: infer A7): infer R7;
+  (...args: infer A8): infer R8;
 }
   ? Waiting<A1, R1, C> &
       Waiting<A2, R2, C> &
       Waiting<A3, R3, C> &
       Waiting<A4, R4, C> &
       Waiting<A5, R5, C> &
-      Waiting<A6, R6, C>
+      Waiting<A6, R6, C> &
+      Waiting<A7, R7, C> &
+      Waiting<A8, R8, C>
   : unknown;
 
 type CallbackOverloads<F, C extends PropertyKey> = F extends {
@@ -98,8 +115,10 @@ type CallbackOverloads<F, C extends PropertyKey> = F extends {
   (...args: infer A2): unknown;
   (...args: infer A3): unknown;
   (...args: infer A4): unknown;
+  (...args: infer A5): unknown;
+  (...args: infer A6): unknown;
 }
-  ? Supplied<A1, C> & Supplied<A2, C> & Supplied<A3, C> & Supplied<A4, C>
+  ? Supplied<A1, C> & Supplied<A2, C> & Supplied<A3, C> & Supplied<A4, C> & Supplied<A5, C> & Supplied<A6, C>
   : unknown;
 
 type Supplying<F, C extends PropertyKey> =
@@ -121,23 +140,17 @@ type Constructs<F, C extends PropertyKey> = F extends abstract new (
     ) => Shown<I, C>
   : unknown;
 
-/** Under `callbacks: true`, those that get none. */
-type Common<T, C extends PropertyKey> = PropertyKey extends C
-  ? T extends EventEmitter
-    ? keyof EventEmitter
-    : never
-  : never;
+/** Their own types tell listeners their parameters, which overloads and type parameters would lose. */
+type EmitterMethods<T> = T extends EventEmitter ? keyof EventEmitter : never;
 
 type Members<T, C extends PropertyKey> = {
-  [K in keyof T]: K extends Kept
+  [K in keyof T]: K extends Kept | EmitterMethods<T>
     ? T[K]
-    : K extends Common<T, C>
-      ? Overloads<T[K], C>
-      : K extends C
-        ? T[K] extends AnyFunction
-          ? Supplying<T[K], C> & Members<T[K], C>
-          : Shown<T[K], C>
-        : Shown<T[K], C>;
+    : K extends C
+      ? T[K] extends AnyFunction
+        ? Supplying<T[K], C> & Members<T[K], C>
+        : Shown<T[K], C>
+      : Shown<T[K], C>;
 };
 
 type Iteration<T, C extends PropertyKey> =
@@ -147,9 +160,10 @@ type Iteration<T, C extends PropertyKey> =
  * The type of `blocking(target)`: what returned promises returns their values. `Callbacks` are the names of methods
  * that take a callback; PropertyKey for every one.
  *
- * Overloaded functions keep their last six signatures (those with callbacks, four), and type parameters become what
+ * Overloaded functions keep their last eight signatures (those with callbacks, six), and type parameters become what
  * they extend: a call's result may have to be asserted. Object types without methods are taken for data, all others
- * for clients.
+ * for clients. The methods of event emitters (`on`, `once`, …) keep their types, so `client.on(…)` seems to return the
+ * raw client.
  */
 export type Blocking<T, Callbacks extends PropertyKey = never> = Calls<T, Callbacks> &
   Constructs<T, Callbacks> &

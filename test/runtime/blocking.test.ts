@@ -1,10 +1,10 @@
 import * as child_process from "node:child_process";
 import * as dns from "node:dns";
-import { EventEmitter } from "node:events";
+import { EventEmitter, once } from "node:events";
 import * as fsp from "node:fs/promises";
-import { Readable } from "node:stream";
+import { PassThrough, Readable } from "node:stream";
 import { inspect } from "node:util";
-import { type Blocking, blocking, FiberExit, sleep, spawn, wait, withTimeout } from "runtime";
+import { asAsync, type Blocking, blocking, FiberExit, sleep, spawn, wait, withTimeout } from "runtime";
 import { describe, expect, it } from "vitest";
 import { type Deferred, deferred } from "../support/deferred";
 import { describeFibers } from "../support/fibers";
@@ -190,6 +190,14 @@ describeFibers("blocking: a method", () => {
     const { query, begin } = client;
     expect(client.query).toBe(query);
     expect(client.query).not.toBe(begin);
+  });
+
+  it("that calls back gets a function of a fiber's own as asAsync(fn), which may block", async () => {
+    const source = blocking({
+      begin: async <T>(work: (connection: Connection) => Promise<T>) => work(new Connection("begun")),
+    });
+    const work = asAsync((connection: Connection) => blocking(connection).query("x").by);
+    expect(await spawn(() => source.begin(work))).toBe("begun");
   });
 
   it("with a symbol for a name blocks as any", async () => {
@@ -449,6 +457,16 @@ describeFibers("blocking: iteration", () => {
     expect(await fiber).toBeInstanceOf(FiberExit);
   });
 
+  it("interrupted while it waits for a stream destroys it", async () => {
+    const stream = new PassThrough();
+    const closed = once(stream, "close");
+    const fiber = spawn(() => [...blocking(stream)]);
+    await turn();
+    fiber.kill();
+    await closed;
+    expect(await fiber).toBeInstanceOf(FiberExit);
+  });
+
   it("is still there for async code", async () => {
     const seen: number[] = [];
     for await (const row of client.rows(2)) seen.push(row);
@@ -674,7 +692,7 @@ describe("blocking: the proxy as an object", () => {
 
   it("stores raw objects", () => {
     const [raw, parent] = [new Connection(), new Connection()];
-    blocking(raw).parent = blocking(parent) as unknown as Connection;
+    (blocking(raw) as { parent: unknown }).parent = blocking(parent);
     expect(raw.parent).toBe(parent);
   });
 

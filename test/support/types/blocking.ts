@@ -31,6 +31,7 @@ declare class Client {
   anything(): any;
   find(id: number): Promise<Row | undefined>;
   find(name: string): Promise<Row[]>;
+  select<R extends object, V = unknown[]>(text: string, values?: V extends unknown[] ? V : never): Promise<R[]>;
   rows(): AsyncGenerator<Row>;
   adopt(other: Client): Promise<boolean>;
   on(event: string, listener: (value: number) => void): void;
@@ -55,6 +56,9 @@ same<typeof client.ready, Promise<boolean>>(true);
 // Overloads.
 client.find(1) satisfies Row | undefined;
 client.find("name") satisfies Row[];
+
+// Type parameters are lost, and do not refuse arguments.
+client.select("text", [1]) satisfies object[];
 
 // Proxies as arguments; listeners know their parameters.
 client.adopt(client) satisfies boolean;
