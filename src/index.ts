@@ -4,6 +4,8 @@ import { installGuards } from "../runtime/guards";
 installGuards();
 
 export { isPatched, original, type PatchOptions, patch, unpatch } from "../compat";
+export { asAsync } from "../runtime/as-async";
+export { type Blocking, type BlockingOptions, blocking } from "../runtime/blocking";
 export { AbortError, Empty, FiberExit, Full, ShutDown } from "../runtime/errors";
 export { configure, Fiber, type FiberOptions, type KillOptions, spawn, spawnLater, wrap } from "../runtime/fiber";
 export { type Info, info } from "../runtime/info";

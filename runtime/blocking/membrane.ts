@@ -1,0 +1,60 @@
+// The membrane between blocking code and asynchronous objects: what leaves them is wrapped, what enters is unwrapped.
+import { promisify } from "node:util";
+import { type Callable, isClient, isObject, isThenable } from "./client";
+import { argumentOf, createProxy, isBlocking } from "./proxy";
+import { type Late, settle, settleCallback } from "./settle";
+
+/** How the calls through a membrane block. */
+export interface Behaviour extends Late {
+  /** Whether `target`'s method of that name is given a callback; without a name, whether `target` itself is. */
+  takesCallback(target: object, name?: PropertyKey): boolean;
+}
+
+export class Membrane {
+  readonly behaviour: Behaviour;
+  readonly #proxies = new WeakMap<object, object>(); // by raw object
+
+  constructor(behaviour: Behaviour) {
+    this.behaviour = behaviour;
+  }
+
+  /** The proxy of `raw`: the same one each time. */
+  proxy(raw: object): object {
+    let proxy = this.#proxies.get(raw);
+    if (proxy === undefined) {
+      proxy = createProxy(raw, this, this.behaviour.takesCallback(raw));
+      this.#proxies.set(raw, proxy);
+    }
+    return proxy;
+  }
+
+  /** What is handed out for a value of the raw side: the proxy of a client, anything else as it is. */
+  wrap(value: unknown): unknown {
+    if (!isObject(value) || isBlocking(value)) return value;
+    return this.#proxies.get(value) ?? (isClient(value) ? this.proxy(value) : value);
+  }
+
+  /** Calls a function of the raw side, and blocks until its outcome is there. */
+  call(fn: Callable, self: unknown, args: unknown[], takesCallback: boolean): unknown {
+    const inner = args.map(argumentOf);
+    const promising = promiseForm(fn);
+    if (promising === null && takesCallback) return this.wrap(settleCallback(fn, self, inner, this.behaviour));
+    const result = Reflect.apply(promising ?? fn, self, inner);
+    return this.wrap(isThenable(result) ? settle(result, this.behaviour) : result);
+  }
+}
+
+const promiseForms = new WeakMap<Callable, Callable | null>();
+
+/** What util.promisify makes of a function that tells it what to make. */
+function promiseForm(fn: Callable): Callable | null {
+  let form = promiseForms.get(fn);
+  if (form === undefined) {
+    const instructs = Object.getOwnPropertySymbols(fn).some(
+      // The second is how Node marks its functions with several results (dns.lookup, fs.read), and no public symbol.
+      (symbol) => symbol === promisify.custom || symbol.description === "customPromisifyArgs",
+    );
+    promiseForms.set(fn, (form = instructs ? (promisify(fn) as Callable) : null));
+  }
+  return form;
+}
