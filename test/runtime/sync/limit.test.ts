@@ -555,9 +555,7 @@ describeFibers("a call that was woken has what it waited for, though its limit i
 });
 
 // What one waiter did not take, the next one has: a permit, an item, a place.
-const passedOn = direct.filter(([name]) =>
-  /^(Semaphore|RLock|Condition|Queue#(get|put)|Channel#(get|put))/.test(name),
-);
+const passedOn = direct.filter(([name]) => /^(Semaphore|RLock|Condition|Queue#(get|put)|Channel#(get|put))/.test(name));
 
 describeFibers("what a waiter gives up goes to the next one, who waits", () => {
   const ends: [string, (fiber: Fiber, controller: AbortController) => void][] = [
