@@ -3,7 +3,7 @@ import { block } from "./block";
 import { expire } from "./clock";
 import { current, inspectPromise } from "./coroutine";
 import { aborted, checkDuration, notInFiber } from "./errors";
-import { blockWithin, checkLimit, EXPIRED, type Limit, timeoutOf } from "./limit";
+import { blockWithin, checkLimit, EXPIRED, type Limit, signalOf, timeoutOf } from "./limit";
 import { Timeout } from "./sync/timeout";
 import { WAIT } from "./sync/waitable";
 
@@ -16,7 +16,7 @@ import { WAIT } from "./sync/waitable";
 export function sleep(ms = 0, options: { signal?: AbortSignal } = {}): void {
   checkDuration(ms, "ms");
   checkLimit(options, "options");
-  const { signal } = options;
+  const signal = signalOf(options);
   block<void>((waiter) => {
     if (ms === 0) {
       waiter.turn();
