@@ -1,3 +1,4 @@
+import { AsyncResource } from "node:async_hooks";
 import {
   BoundedSemaphore,
   Condition,
@@ -14,6 +15,7 @@ import { describe, expect, it } from "vitest";
 import { describeFibers } from "../../support/fibers";
 import { turn } from "../../support/turns";
 
+const forEver = Number.POSITIVE_INFINITY;
 const notOwner = expect.objectContaining({ code: "ERR_NOT_OWNER" });
 
 describe("a Condition on the hub's stack", () => {
@@ -387,6 +389,27 @@ describeFibers("a Condition", () => {
     waiter.kill();
     expect(await waiter).toBeInstanceOf(FiberExit);
     expect(lock.locked).toBe(false);
+  });
+
+  it("a waiter that is killed while it takes the lock again inside runInAsyncScope dies after it", async () => {
+    const condition = new Condition();
+    const waiter = spawn(() => {
+      new AsyncResource("TEST").runInAsyncScope(() => condition.runExclusive(() => condition.wait()));
+      sleep(forEver);
+    });
+    const gate = new Event();
+    const notifier = spawn(() =>
+      condition.runExclusive(() => {
+        condition.notify();
+        gate.wait();
+      }),
+    );
+    await turn();
+    await turn();
+    waiter.kill();
+    gate.set();
+    await notifier;
+    expect(await waiter).toBeInstanceOf(FiberExit);
   });
 
   it("wait in a fiber that does not hold the lock throws ERR_NOT_OWNER, though another one holds it", async () => {

@@ -436,6 +436,21 @@ describeFibers("a call whose signal is aborted throws an AbortError, with the re
   });
 });
 
+describeFibers("a sleep whose signal is aborted throws an AbortError", () => {
+  it.each<[string, (signal: AbortSignal) => { signal?: AbortSignal }]>([
+    ["{ signal }", (signal) => ({ signal })],
+    ["an AbortSignal", (signal) => signal as never],
+  ])("%s", async (_, options) => {
+    const controller = new AbortController();
+    const fiber = spawn(() => sleep(forEver, options(controller.signal)));
+    fiber.link(() => {});
+    await turn();
+    const reason = new Error("the reason");
+    controller.abort(reason);
+    await expect(fiber).rejects.toMatchObject({ name: "AbortError", code: "ABORT_ERR", cause: reason });
+  });
+});
+
 describeFibers("a call that is over leaves no listener on its signal", () => {
   const ends: [string, (run: { wake(): void; fiber: Fiber; controller: AbortController }) => void][] = [
     ["when it returned", ({ wake }) => wake()],

@@ -493,6 +493,17 @@ describeFibers("a fiber that is killed at a queue", () => {
     expect(drain(queue)).toEqual(["a", "b", "c", "dd"]);
   });
 
+  it("when it was given undefined, lets that go back, too", async () => {
+    const queue = new Queue<undefined | string>();
+    const getter = spawn(() => queue.get());
+    await turn();
+    queue.put(undefined);
+    queue.put("second");
+    getter.kill();
+    await getter;
+    expect([queue.peek(), ...drain(queue)]).toEqual([undefined, undefined, "second"]);
+  });
+
   it("when it was given an item, lets that go back on top of a LifoQueue", async () => {
     const queue = new LifoQueue<string>();
     const getter = spawn(() => queue.get());
