@@ -56,6 +56,11 @@ export class Waiter<T = unknown> {
     return this.outcome === Outcome.Pending;
   }
 
+  /** Whether what was thrown into its fiber will appear before any outcome. */
+  get interrupted(): boolean {
+    return interrupted(this.coroutine);
+  }
+
   /** Lets every other ready fiber run, then this one. */
   turn(): void {
     schedule(this);

@@ -257,8 +257,8 @@ export abstract class Coroutine {
     this.waiter?.abandon(); // left behind by a stack overflow on the way into, or out of, a blocking call
     this.waiter = null;
     this.state = State.Dead;
-    this.interrupts = null;
     this.settle(failed, outcome);
+    this.interrupts = null;
   }
 
   /** @internal The end of its body. */

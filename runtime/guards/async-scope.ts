@@ -5,7 +5,7 @@
 // corrupted"). So in a fiber such a call runs as a coroutine of its own, in that resource: its scope is entered around
 // its resumes, on the resumer's stack, and balances. To the program it is the same fiber.
 import { AsyncResource } from "node:async_hooks";
-import { block } from "../block";
+import { block, shielded } from "../block";
 import { begin, Coroutine, canSuspend, current, State } from "../coroutine";
 
 class Scope extends Coroutine {
@@ -27,7 +27,9 @@ class Scope extends Coroutine {
   protected override settle(failed: boolean, outcome: unknown): void {
     this.failed = failed;
     this.outcome = outcome;
-    (this.host as Coroutine).child = null;
+    const host = this.host as Coroutine;
+    host.child = null;
+    host.interrupts = this.interrupts; // which have not appeared yet
     this.whenSettled?.();
   }
 }
@@ -35,12 +37,17 @@ class Scope extends Coroutine {
 // `plainly`: without a stack of its own it cannot suspend, and where there is no room for one it must go without.
 function runAsScope(host: Coroutine, scope: Scope, plainly: () => unknown): unknown {
   if (!scope.prepare()) return plainly();
+  scope.interrupts = host.interrupts;
+  scope.shields = host.shields;
+  host.interrupts = null;
   host.child = scope;
   begin(scope);
   if (scope.state !== State.Dead) {
-    block<void>((waiter) => {
-      scope.whenSettled = () => waiter.resolveLater();
-    });
+    shielded(() =>
+      block<void>((waiter) => {
+        scope.whenSettled = () => waiter.resolveLater();
+      }),
+    );
   }
   if (scope.failed) throw scope.outcome;
   return scope.outcome;

@@ -1,10 +1,13 @@
 // Groups of fibers. (gevent: `gevent.pool.Group`)
+import { now } from "../clock";
 import { checkCount, checkFunction, checkIterable, FiberExit, invalidArgument } from "../errors";
 import { checkKillOptions, Fiber, type KillOptions, spawn } from "../fiber";
-import { checkLimit, type Limit, type LimitOptions } from "../limit";
+import { stepped } from "../generator";
+import { checkLimit, type Limit, type LimitOptions, timeoutOf } from "../limit";
 import { Event } from "./event";
 import { Results } from "./imap";
-import { killAll } from "./several";
+import { joinAll, killAll } from "./several";
+import { Timeout } from "./timeout";
 
 export interface MapOptions {
   /** How many results may wait for their reader before no further task is started. Default: any number. */
@@ -111,12 +114,17 @@ export class Group implements Iterable<Fiber> {
    */
   kill(error?: unknown, options: KillOptions = {}): void {
     const { block } = checkKillOptions(options);
+    const { signal } = options;
+    const end = now() + timeoutOf(options);
     const dying = new Set<Fiber>();
     do {
       const members = [...this].filter((member) => !dying.has(member));
       for (const member of members) dying.add(member);
-      killAll(members, error, { ...options, block });
-    } while (block && [...this].some((member) => !dying.has(member)));
+      killAll(members, error, { block: false });
+      if (!block) return;
+      const ended = joinAll(members, { timeout: Math.max(0, end - now()), signal });
+      if (ended.length < members.length) throw new Timeout(timeoutOf(options));
+    } while ([...this].some((member) => !dying.has(member)));
   }
 
   /** Kills one fiber, as `Fiber#kill`, if it is a member. */
@@ -128,7 +136,7 @@ export class Group implements Iterable<Fiber> {
   apply<T, A extends Arguments>(fn: (...args: A) => T, ...args: A): T {
     checkFunction(fn, "fn");
     const { current } = Fiber;
-    return current !== null && this.has(current) ? fn(...args) : this.spawn(fn, ...args).get();
+    return current !== null && this.has(current) ? stepped(fn)(...args) : this.spawn(fn, ...args).get();
   }
 
   /**

@@ -45,18 +45,23 @@ export class Results<T, R> implements IterableIterator<R> {
   }
 
   next(): IteratorResult<R, undefined> {
-    if (this.#left) return { done: true, value: undefined };
-    let task: Fiber<R>;
-    try {
-      task = this.#tasks.get();
-    } catch (error) {
-      if (!(error instanceof ShutDown)) throw error;
-      this.#left = true;
-      this.#feeder.get(); // throws what the items' own iterator threw
-      return { done: true, value: undefined };
+    while (!this.#left) {
+      let task: Fiber<R>;
+      try {
+        task = this.#tasks.peek(); // to be taken when it has ended: interrupted before that, it is the next step's
+      } catch (error) {
+        if (!(error instanceof ShutDown)) throw error;
+        this.#left = true;
+        this.#feeder.get(); // throws what the items' own iterator threw
+        break;
+      }
+      task.join();
+      if (this.#tasks.empty || this.#tasks.peek() !== task) continue; // another reader has taken it
+      this.#tasks.get();
+      this.#room.release();
+      return { done: false, value: task.get() };
     }
-    this.#room.release();
-    return { done: false, value: task.get() };
+    return { done: true, value: undefined };
   }
 
   return(): IteratorResult<R, undefined> {

@@ -17,9 +17,12 @@ interface Waiting<T, Item> {
 export class Line<T = void, Item = undefined> {
   readonly #list = new LinkedList<Waiting<T, Item>>();
   readonly #discard: ((value: T) => void) | null;
+  readonly #joined: ((item: Item) => void) | null;
 
-  constructor(discard: ((value: T) => void) | null = null) {
+  /** @param joined called with what somebody has in its hand who begins to wait */
+  constructor(discard: ((value: T) => void) | null = null, joined: ((item: Item) => void) | null = null) {
     this.#discard = discard;
+    this.#joined = joined;
   }
 
   /** How many wait. */
@@ -27,9 +30,9 @@ export class Line<T = void, Item = undefined> {
     return this.#list.size;
   }
 
-  /** What the first in line has in its hand. */
-  get firstItem(): Item {
-    return (this.#list.first as Place<Waiting<T, Item>>).value.item;
+  /** The first in line who will not be interrupted before it could continue, with what it has in its hand. */
+  get first(): { readonly item: Item } | null {
+    return this.#first()?.value ?? null;
   }
 
   /** Suspends the running fiber at the end of the line, until it is served. */
@@ -37,6 +40,7 @@ export class Line<T = void, Item = undefined> {
     return blockWithin<T>(limit, (waiter) => {
       const place = this.#list.append({ waiter, item });
       waiter.discard = this.#discard;
+      this.#joined?.(item);
       return () => this.#list.remove(place);
     });
   }
@@ -47,6 +51,15 @@ export class Line<T = void, Item = undefined> {
     return waiter?.resolveLater(value) ?? false;
   }
 
+  /** Gives `value` to `first`, for what it has in its hand. */
+  exchange(value: T): { readonly item: Item } | null {
+    const place = this.#first();
+    if (place === null) return null;
+    this.#list.remove(place);
+    place.value.waiter.resolveLater(value);
+    return place.value;
+  }
+
   /** Gives `value` to everybody who waits now. */
   serveAll(value: T): void {
     while (this.serve(value));
@@ -55,6 +68,12 @@ export class Line<T = void, Item = undefined> {
   /** Ends the waiting of everybody who waits now with an error of its own. */
   rejectAll(makeError: () => Error): void {
     for (let waiter = this.#leave(); waiter !== null; waiter = this.#leave()) waiter.rejectLater(makeError());
+  }
+
+  #first(): Place<Waiting<T, Item>> | null {
+    let place = this.#list.first;
+    while (place?.value.waiter.interrupted) place = place.next;
+    return place;
   }
 
   #leave(): Waiter<T> | null {

@@ -30,15 +30,6 @@ export class LinkedList<T> {
     return place;
   }
 
-  prepend(value: T): Place<T> {
-    const place = { value, previous: null, next: this.#first, linked: true };
-    if (this.#first === null) this.#last = place;
-    else this.#first.previous = place;
-    this.#first = place;
-    this.#size++;
-    return place;
-  }
-
   /** Does nothing if it was removed before. */
   remove(place: Place<T>): void {
     if (!place.linked) return;

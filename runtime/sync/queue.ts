@@ -14,15 +14,22 @@ interface Store<T> {
   /** The next item; there is one. */
   next(): T;
   take(): T;
-  /** Takes an item in again that nobody received. */
-  putBack(item: T): void;
+  /** Takes an item in again that nobody received; `turn` is less for one that was given away earlier. */
+  putBack(item: T, turn: number): void;
+}
+
+/** An item that was given to somebody who waited for it. */
+interface Given<T> {
+  readonly item: T;
+  readonly turn: number;
 }
 
 class Fifo<T> implements Store<T> {
   readonly #list = new LinkedList<T>();
+  readonly #returned: Given<T>[] = []; // which came before all others
 
   get size(): number {
-    return this.#list.size;
+    return this.#returned.length + this.#list.size;
   }
 
   put(item: T): void {
@@ -30,17 +37,22 @@ class Fifo<T> implements Store<T> {
   }
 
   next(): T {
-    return (this.#list.first as Place<T>).value;
+    const [returned] = this.#returned;
+    return returned !== undefined ? returned.item : (this.#list.first as Place<T>).value;
   }
 
   take(): T {
+    const returned = this.#returned.shift();
+    if (returned !== undefined) return returned.item;
     const place = this.#list.first as Place<T>;
     this.#list.remove(place);
     return place.value;
   }
 
-  putBack(item: T): void {
-    this.#list.prepend(item);
+  putBack(item: T, turn: number): void {
+    let place = this.#returned.length;
+    while (place > 0 && (this.#returned[place - 1] as Given<T>).turn > turn) place--;
+    this.#returned.splice(place, 0, { item, turn });
   }
 }
 
@@ -93,8 +105,8 @@ class Heap<T> implements Store<T> {
     return (this.#heap.pop() as { item: T }).item;
   }
 
-  putBack(item: T): void {
-    this.#heap.push({ item, order: -this.#order++ }); // before its equals
+  putBack(item: T, turn: number): void {
+    this.#heap.push({ item, order: Number.MIN_SAFE_INTEGER + turn }); // before its equals
   }
 }
 
@@ -112,9 +124,10 @@ export class Queue<T = unknown> implements Iterable<T> {
   /** How many items it holds at most. */
   readonly maxSize: number;
   readonly #store: Store<T>;
-  readonly #getters = new Line<T>((item) => this.#putBack(item));
+  readonly #getters = new Line<Given<T>>((given) => this.#putBack(given));
   readonly #peekers = new Line<T>();
-  readonly #putters = new Line<void, T>();
+  readonly #putters = new Line<void, T>(null, (item) => this.#peekers.serveAll(item));
+  #turn = 0;
   #shutDown = false;
   #dropping = false;
 
@@ -182,14 +195,18 @@ export class Queue<T = unknown> implements Iterable<T> {
     checkLimit(limit, "limit");
     if (this.size > 0) {
       const item = this.#store.take();
-      if (this.#putters.size > 0 && this.size < this.maxSize) this.#accept(this.#admit());
+      if (this.size < this.maxSize) this.#admit();
       return item;
     }
-    if (this.#putters.size > 0) return this.#handOver();
+    const putter = this.#putters.exchange();
+    if (putter !== null) {
+      this.accepted();
+      return putter.item;
+    }
     if (this.#shutDown) throw new ShutDown();
-    const item = this.#getters.wait(limit, undefined);
-    if (item === EXPIRED) throw new Empty();
-    return item;
+    const given = this.#getters.wait(limit, undefined);
+    if (given === EXPIRED) throw new Empty();
+    return given.item;
   }
 
   /** As `get`, without waiting. */
@@ -205,7 +222,8 @@ export class Queue<T = unknown> implements Iterable<T> {
   peek(limit: Limit = noLimit): T {
     checkLimit(limit, "limit");
     if (this.size > 0) return this.#store.next();
-    if (this.#putters.size > 0) return this.#putters.firstItem;
+    const putter = this.#putters.first;
+    if (putter !== null) return putter.item;
     if (this.#shutDown) throw new ShutDown();
     const item = this.#peekers.wait(limit, undefined);
     if (item === EXPIRED) throw new Empty();
@@ -254,26 +272,23 @@ export class Queue<T = unknown> implements Iterable<T> {
   #accept(item: T): void {
     this.accepted();
     this.#peekers.serveAll(item);
-    if (!this.#getters.serve(item)) this.#store.put(item);
+    if (this.#getters.size > 0) this.#getters.serve({ item, turn: this.#turn++ });
+    else this.#store.put(item);
   }
 
-  // The item of the first who waits to put, whose waiting is over.
-  #admit(): T {
-    const item = this.#putters.firstItem;
-    this.#putters.serve();
-    return item;
+  // There is room for the item of one who waits to put.
+  #admit(): void {
+    const putter = this.#putters.exchange();
+    if (putter !== null) this.#accept(putter.item);
   }
 
-  #handOver(): T {
-    const item = this.#admit();
-    this.accepted();
-    return item;
-  }
-
-  #putBack(item: T): void {
-    if (this.#getters.serve(item)) return;
-    if (this.#dropping) this.dropped();
-    else this.#store.putBack(item);
+  #putBack(given: Given<T>): void {
+    if (this.#dropping) {
+      this.dropped();
+      return;
+    }
+    this.#peekers.serveAll(given.item);
+    if (!this.#getters.serve(given)) this.#store.putBack(given.item, given.turn);
   }
 
   #drop(): void {

@@ -144,7 +144,7 @@ export class BoundedSemaphore extends Semaphore {
 
   /** @throws ERR_OVER_RELEASED if no permit is taken */
   override release(): void {
-    if (this.counter >= this.#most) {
+    if (this.counter + 1 > this.#most) {
       throw overReleased(`The semaphore was released more often than acquired: it has all its ${this.#most} permits`);
     }
     super.release();

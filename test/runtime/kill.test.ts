@@ -351,6 +351,44 @@ describeFibers("throw", () => {
     expect(fiber.value).toBe("done");
   });
 
+  it("several times into a fiber that is inside runInAsyncScope makes none be lost when that ends", async () => {
+    const fiber = spawn(() => {
+      const seen: unknown[] = [];
+      for (let i = 0; i < 3; i++) {
+        try {
+          new AsyncResource("TEST").runInAsyncScope(() => sleep(forEver));
+        } catch (error) {
+          seen.push(error);
+        }
+      }
+      return seen;
+    });
+    await turn();
+    for (const what of ["first", "second", "third"]) fiber.throw(what);
+    expect(await fiber).toEqual(["first", "second", "third"]);
+  });
+
+  it("several times into a fiber inside runInAsyncScope: the call's own outcome comes before the second", async () => {
+    const fiber = spawn(() => {
+      const value = new AsyncResource("TEST").runInAsyncScope(() => {
+        try {
+          sleep(forEver);
+        } catch (error) {
+          return error;
+        }
+      });
+      try {
+        sleep(forEver);
+      } catch (error) {
+        return [value, error];
+      }
+    });
+    await turn();
+    fiber.throw("first");
+    fiber.throw("second");
+    expect(await fiber).toEqual(["first", "second"]);
+  });
+
   it("reaches a fiber that is inside nested runInAsyncScope calls, at the innermost", async () => {
     const fiber = spawn(() =>
       new AsyncResource("OUTER").runInAsyncScope(() =>

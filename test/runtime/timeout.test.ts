@@ -1,8 +1,10 @@
 import { AsyncResource } from "node:async_hooks";
+import { getEventListeners } from "node:events";
 import { sleep, spawn, Timeout, wait, withTimeout } from "runtime";
 import { expect, it } from "vitest";
 import { describeFibers } from "../support/fibers";
 import { printing, run } from "../support/run";
+import { turn } from "../support/turns";
 
 const forEver = Number.POSITIVE_INFINITY;
 
@@ -99,6 +101,108 @@ describeFibers("withTimeout", () => {
       new AsyncResource("TEST").runInAsyncScope(() => withTimeout(5, () => sleep(forEver), "fallback")),
     );
     expect(value).toBe("fallback");
+  });
+
+  it("throws an AbortError, with the reason as its cause, when its signal is aborted first", async () => {
+    const controller = new AbortController();
+    const fiber = spawn(() => withTimeout(controller.signal, () => sleep(forEver)));
+    fiber.link(() => {});
+    await turn();
+    const reason = new Error("the reason");
+    controller.abort(reason);
+    await expect(fiber).rejects.toMatchObject({ name: "AbortError", code: "ABORT_ERR", cause: reason });
+  });
+
+  it("returns the fallback when its signal is aborted first, or the time is over first", async () => {
+    const controller = new AbortController();
+    const aborted = spawn(() => withTimeout(controller.signal, () => sleep(forEver), "fallback"));
+    const expired = spawn(() =>
+      withTimeout({ timeout: 5, signal: new AbortController().signal }, () => sleep(forEver), "fallback"),
+    );
+    await turn();
+    controller.abort();
+    expect([await aborted, await expired]).toEqual(["fallback", "fallback"]);
+  });
+
+  it("refuses a signal that is aborted already, and does not call the function", async () => {
+    let called = false;
+    const call = () => {
+      called = true;
+    };
+    await expect(spawn(() => withTimeout(AbortSignal.abort(), call))).rejects.toMatchObject({
+      name: "AbortError",
+    });
+    expect(called).toBe(false);
+  });
+
+  it("aborted by the fiber itself throws at its next blocking call", async () => {
+    const log: string[] = [];
+    const controller = new AbortController();
+    const outcome = await spawn(() =>
+      withTimeout(
+        controller.signal,
+        () => {
+          controller.abort();
+          log.push("goes on");
+          sleep(forEver);
+        },
+        "fallback",
+      ),
+    );
+    expect([outcome, log]).toEqual(["fallback", ["goes on"]]);
+  });
+
+  it("aborted by the fiber itself, which does not block any more, returns what the function returns", async () => {
+    const seen = await spawn(() => {
+      const controller = new AbortController();
+      const value = withTimeout(controller.signal, () => {
+        controller.abort();
+        return "value";
+      });
+      sleep(0); // where it would appear, were it not taken back
+      return value;
+    });
+    expect(seen).toBe("value");
+  });
+
+  it("aborted by the fiber itself inside runInAsyncScope throws at its next blocking call, inside or after", async () => {
+    const inside = (controller: AbortController) =>
+      new AsyncResource("TEST").runInAsyncScope(() => {
+        controller.abort();
+        sleep(forEver);
+      });
+    const after = (controller: AbortController) => {
+      new AsyncResource("TEST").runInAsyncScope(() => controller.abort());
+      sleep(forEver);
+    };
+    const before = (controller: AbortController) => {
+      controller.abort();
+      new AsyncResource("TEST").runInAsyncScope(() => sleep(forEver));
+    };
+    for (const body of [inside, after, before]) {
+      const controller = new AbortController();
+      expect(await spawn(() => withTimeout(controller.signal, () => body(controller), "fallback"))).toBe("fallback");
+    }
+  });
+
+  it("takes only its own AbortError for its own: another one passes through", async () => {
+    const [outer, inner] = [new AbortController(), new AbortController()];
+    const fiber = spawn(() =>
+      withTimeout(outer.signal, () => withTimeout(inner.signal, () => sleep(forEver), "inner"), "outer"),
+    );
+    await turn();
+    outer.abort();
+    expect(await fiber).toBe("outer");
+  });
+
+  it("leaves no listener on its signal", async () => {
+    const { signal } = new AbortController();
+    await spawn(() => withTimeout(signal, () => sleep(0)));
+    const killed = spawn(() => withTimeout(signal, () => sleep(forEver)));
+    await turn();
+    killed.kill();
+    await killed;
+    expect(getEventListeners(signal, "abort").length).toBe(0);
   });
 
   it("on the hub's stack throws ERR_NOT_IN_FIBER", () => {
