@@ -38,6 +38,11 @@ export function schedule(runnable: Runnable): void {
   if (!draining) requestDrain();
 }
 
+/** What waits in the ready queue. */
+export function waiting(): Runnable[] {
+  return queue.slice(next);
+}
+
 /** How many wait in the ready queue. */
 export function scheduled(): number {
   return queue.length - next;

@@ -8,5 +8,8 @@ export { FiberExit } from "../runtime/errors";
 export { configure, Fiber, type FiberOptions, spawn, spawnLater, wrap } from "../runtime/fiber";
 export { type Info, info } from "../runtime/info";
 export { runMain } from "../runtime/main-fiber";
+export { type FiberInfo, fibers } from "../runtime/observe/fibers";
+export { runInfo } from "../runtime/observe/run-info";
+export { type Stats, stats } from "../runtime/observe/stats";
 export { Timeout, withTimeout } from "../runtime/sync/timeout";
 export { sleep, wait } from "../runtime/wait";
