@@ -9,6 +9,7 @@ export { configure, Fiber, type FiberOptions, spawn, spawnLater, wrap } from "..
 export { type Info, info } from "../runtime/info";
 export { runMain } from "../runtime/main-fiber";
 export { type FiberInfo, fibers } from "../runtime/observe/fibers";
+export { type Hog, type Monitor, type MonitorOptions, monitor } from "../runtime/observe/monitor";
 export { runInfo } from "../runtime/observe/run-info";
 export { type Stats, stats } from "../runtime/observe/stats";
 export { Timeout, withTimeout } from "../runtime/sync/timeout";
