@@ -1,7 +1,7 @@
 // The fibers of this thread, as a list of plain facts.
 import { block } from "../block";
 import { begunFibers, canSuspend, currentRoot, hasRoom, inspectStacks, readyFibers } from "../coroutine";
-import { schedule } from "../hub";
+import { scheduleFirst } from "../hub";
 import { delayed, type FiberRecord } from "./record";
 import { firstFrame, ownFrames } from "./trace";
 
@@ -35,7 +35,7 @@ type Traces = Map<FiberRecord, string>;
  * order in which they were created. The list does not keep them alive.
  *
  * Each suspended fiber is asked for its stack trace, some 20 microseconds each. For that a fiber that calls this suspends
- * for a moment; where it cannot, `where` and `stack` of all others are empty. A trace is as long as
+ * for a moment, in which no other runs; where it cannot, `where` and `stack` of all others are empty. A trace is as long as
  * `Error.stackTraceLimit` allows. Without fibers in this thread the list is empty.
  */
 export function fibers(): FiberInfo[] {
@@ -44,7 +44,7 @@ export function fibers(): FiberInfo[] {
   const own = traceHere();
   if (!canSuspend() || !hasRoom()) return list(running, new Map([[running, own]]));
   return block<FiberInfo[]>((waiter) =>
-    schedule({ run: () => waiter.resolve(list(running, inspectStacks().set(running, own))) }),
+    scheduleFirst({ run: () => waiter.resolve(list(running, inspectStacks().set(running, own))) }),
   );
 }
 

@@ -1,10 +1,20 @@
 // Stack traces as people want them: without this package's own frames, which are the same in every one.
+import path = require("node:path");
 
-/** A trace, or what is left of it, without the frames of this package. */
+/** Where own frames come from: the bundle; or, under --enable-source-maps, what it was bundled from. */
+const root = path.dirname(__dirname);
+const own = [__dirname, ...["src", "runtime", "compat"].map((folder) => path.join(root, folder))].map(
+  (folder) => folder + path.sep,
+);
+
+/**
+ * A fiber's trace without the frames of this package; and without those that V8 adds for async functions: they
+ * belong to what the hub does just now, not to the fiber.
+ */
 export function ownFrames(trace: string): string {
   return trace
     .split("\n")
-    .filter((frame) => !frame.includes(__dirname))
+    .filter((frame) => !frame.startsWith("    at async ") && !own.some((folder) => frame.includes(folder)))
     .join("\n");
 }
 
