@@ -159,8 +159,8 @@ void Monitor::Closed() {
   delete this;
 }
 
-// Since when the carrier has run without a break. Called by both threads. The event loop waits for events first and then
-// calls back, so of the time since its last turn, what it spent waiting came before all that it spent running.
+// Since when the carrier has run without a break. Called by both threads. The event loop first waits for events and then
+// calls back: of the time since its last turn, what it spent waiting came before all that it spent running.
 uint64_t Monitor::RunsSince() {
   uv_mutex_lock(&mutex_);
   const uint64_t turn = turn_, idle_at_turn = idle_at_turn_;
@@ -171,15 +171,16 @@ uint64_t Monitor::RunsSince() {
 
 // On the watching thread. What it sees may be over when V8 interrupts: the interrupt looks again.
 void Monitor::Watch() {
-  uint64_t asked = 0;
+  uint64_t asked_of = 0;
   for (;;) {
     const uint64_t since = RunsSince();
     const uint64_t now = uv_hrtime();
     uint64_t wait = threshold_;
     if (now < since + threshold_) {
       wait = since + threshold_ - now;
-    } else if (since != asked) {  // once: V8 keeps every request until JavaScript runs
-      asked = since;
+    } else if (since != asked_of || !asked_.load()) {  // V8 keeps every request until JavaScript runs
+      asked_of = since;
+      asked_.store(true);
       isolate_->RequestInterrupt(OnInterrupt, reinterpret_cast<void*>(id_));
     }
     uv_mutex_lock(&mutex_);
@@ -197,21 +198,41 @@ void Monitor::OnInterrupt(Isolate*, void* id) {
     const auto found = TheRegistry()->monitors.find(reinterpret_cast<uintptr_t>(id));
     if (found != TheRegistry()->monitors.end()) self = found->second;
   }
-  if (self != nullptr) self->Look();  // only this thread stops it
+  if (self == nullptr) return;  // and only this thread stops it
+  self->asked_.store(false);
+  self->Look();
+}
+
+// Each hog is told once. Between two turns of the event loop many callbacks may run on the hub's stack: after one that
+// was told, another one is a hog of its own if it was seen for as long as the threshold.
+bool Monitor::IsNews(uint64_t since, uint64_t now) {
+  const double callback = pulse_->stack() >= 0 ? 0 : node::AsyncHooksGetExecutionAsyncId(isolate_);
+  if (since != seen_since_) {
+    seen_since_ = since;
+    seen_callback_ = callback;
+    seen_at_ = since;
+    told_ = false;
+  } else if (callback != seen_callback_) {
+    seen_callback_ = callback;
+    seen_at_ = now;
+    told_ = false;
+  }
+  if (told_ || now < seen_at_ + threshold_) return false;
+  return told_ = true;
 }
 
 // In whatever frame of JavaScript runs: none may be called here.
 void Monitor::Look() {
   const uint64_t since = RunsSince();
   const uint64_t now = uv_hrtime();
-  if (delivering_ || since == told_ || now < since + threshold_) return;
-  told_ = since;
+  if (delivering_ || now < since + threshold_ || !IsNews(since, now)) return;
   HandleScope handles(isolate_);
   Isolate::DisallowJavascriptExecutionScope no_javascript(
       isolate_, Isolate::DisallowJavascriptExecutionScope::THROW_ON_FAILURE);
   Hog hog{since, 0, pulse_->stack() >= 0, "", 0, Trace()};
   if (hog.is_fiber) Identify(&hog);
   if (!report_.IsEmpty()) {
+    if (!hogs_.empty() && hogs_.back().until == 0) hogs_.back().until = now;
     hogs_.push_back(std::move(hog));
     // There is one more turn of the event loop to come, even if the program ends now.
     uv_ref(reinterpret_cast<uv_handle_t*>(&prepare_));

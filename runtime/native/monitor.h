@@ -1,8 +1,8 @@
 // The watch over one thread: who runs without a break, on which line, for longer than is good for the others.
 //
-// A thread of its own looks at when the carrier last switched stacks or turned its event loop. If that was too long ago,
-// and the carrier was not waiting for events meanwhile, it asks V8 to interrupt whatever JavaScript runs: the interrupt
-// runs on the carrier, in the running frame, takes the stack trace, and tells it at once; so an endless loop is named too.
+// A thread of its own looks when the carrier last switched stacks or turned its event loop. If that is too long ago, and
+// the carrier was not waiting for events meanwhile, it asks V8 to interrupt whatever JavaScript runs. The interrupt runs
+// on the carrier, in the running frame, and takes the stack trace. It can tell it at once: an endless loop is named too.
 #pragma once
 #include <node.h>
 #include <uv.h>
@@ -64,6 +64,7 @@ class Monitor {
 
   void Watch();
   uint64_t RunsSince();
+  bool IsNews(uint64_t since, uint64_t now);
   void Look();
   void Identify(Hog* hog);
   std::string Trace();
@@ -83,7 +84,11 @@ class Monitor {
   v8::Global<v8::Context> context_;
   v8::Global<v8::Array> records_;
   v8::Global<v8::Function> report_;
-  uint64_t told_ = 0;       // since when the hog ran that was told last
+  // What the last look saw, and whether it was told.
+  uint64_t seen_since_ = 0;  // RunsSince
+  double seen_callback_ = 0;
+  uint64_t seen_at_ = 0;
+  bool told_ = false;
   std::vector<Hog> hogs_;   // to be reported
   bool delivering_ = false;
 
@@ -94,6 +99,7 @@ class Monitor {
   void* done_argument_ = nullptr;
 
   std::atomic<uint64_t> beat_;  // when the carrier last switched stacks
+  std::atomic<bool> asked_{false};  // V8 has a request that it has not come to
   uv_thread_t thread_;
   uv_mutex_t mutex_;            // for what follows
   uv_cond_t wake_;

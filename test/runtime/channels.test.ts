@@ -72,8 +72,8 @@ describeFibers("the diagnostics channels of fibers", () => {
     const ends: Message[] = [];
     await published(
       async () => {
-        const early = spawnLater(1e8, function early() {});
-        const late = spawn(function late() {
+        const early = spawnLater(1e8, function killedEarly() {});
+        const late = spawn(function killedLate() {
           sleep(1e8);
         });
         early.kill();
@@ -84,8 +84,8 @@ describeFibers("the diagnostics channels of fibers", () => {
       (event, message) => event === "end" && ends.push(message),
     );
     expect(ends.map(({ fiber, ...rest }) => [fiber.name, fiber.value instanceof FiberExit, rest])).toEqual([
-      ["early", true, {}],
-      ["late", true, {}],
+      ["killedEarly", true, {}],
+      ["killedLate", true, {}],
     ]);
   });
 

@@ -94,8 +94,8 @@ describeFibers("a monitor with a report", () => {
   it("gives the fiber, its id, and the trace, once for each hog", async () => {
     const program = `
       monitor({ threshold: 20, report });
-      spawn(function one() { sleep(1); spin(60); sleep(1); spin(60); });
-      spawn(function two() { sleep(1); spin(60); });`;
+      spawn(function one() { sleep(1); spin(200); sleep(1); spin(200); });
+      spawn(function two() { sleep(1); spin(200); });`;
     const all = await reports(program);
     expect(all).toHaveLength(3);
     expect(all).toEqual(expect.arrayContaining([hog("one", 1, "one"), hog("one", 1, "one"), hog("two", 2, "two")]));
@@ -110,18 +110,26 @@ describeFibers("a monitor with a report", () => {
     const program = `
       let running = false;
       monitor({ threshold: 10, report: (hog) => { if (isMeant(hog)) console.log(Fiber.current, running); } });
-      spawn(() => { running = true; spin(60); running = false; });`;
+      spawn(() => { running = true; spin(200); running = false; });`;
     expect(await check(program)).toEqual(printing("null false"));
   });
 
   it.each([
-    ["a timer", "setTimeout(function hogging() { spin(60); }, 1);"],
-    ["an I/O callback", 'require("node:fs").stat(__filename, function hogging() { spin(60); });'],
-    ["an immediate", "setImmediate(function hogging() { spin(60); });"],
-    ["a promise reaction", "Promise.resolve().then(function hogging() { spin(60); });"],
-    ["the last callback of all", "process.once('beforeExit', function hogging() { spin(60); });"],
+    ["a timer", "setTimeout(function hogging() { spin(200); }, 1);"],
+    ["an I/O callback", 'require("node:fs").stat(__filename, function hogging() { spin(200); });'],
+    ["an immediate", "setImmediate(function hogging() { spin(200); });"],
+    ["a promise reaction", "Promise.resolve().then(function hogging() { spin(200); });"],
+    ["the last callback of all", "process.once('beforeExit', function hogging() { spin(200); });"],
   ])("is called for the hub, in %s", async (_, program) => {
     expect(await reports(`monitor({ threshold: 20, report }); ${program}`)).toEqual([hog(null, null, "hogging")]);
+  });
+
+  it("is called for each of several callbacks that hog one turn of the event loop", async () => {
+    const program = `
+      monitor({ threshold: 20, report });
+      setTimeout(function first() { spin(200); }, 1);
+      setTimeout(function second() { spin(200); }, 1);`;
+    expect(await reports(program)).toEqual([hog(null, null, "first"), hog(null, null, "second")]);
   });
 
   it("is called for time that passes in native code, when JavaScript goes on", async () => {
@@ -149,21 +157,21 @@ describeFibers("a monitor with a report", () => {
       let reports = 0;
       process.on("uncaughtException", (error) => console.log(error.message));
       monitor({ threshold: 10, report: (hog) => { if (isMeant(hog)) throw new Error("report " + ++reports); } });
-      spawn(() => { spin(50); sleep(1); spin(50); });`;
+      spawn(() => { spin(200); sleep(1); spin(200); });`;
     expect((await check(program)).stdout.split("\n").sort()).toEqual(["", "report 1", "report 2"]);
   });
 
   it("may take long, and is not reported for that", async () => {
     const program = `
-      monitor({ threshold: 10, report: (hog) => { report(hog); spin(60); } });
-      spawn(function one() { spin(60); });`;
+      monitor({ threshold: 10, report: (hog) => { report(hog); spin(200); } });
+      spawn(function one() { spin(200); });`;
     expect(await reports(program)).toEqual([hog("one", 1, "one")]);
   });
 
   it("may stop the monitor", async () => {
     const program = `
       const watch = monitor({ threshold: 10, report: (hog) => { report(hog); if (isMeant(hog)) watch.stop(); } });
-      spawn(function one() { spin(60); sleep(5); spin(60); });`;
+      spawn(function one() { spin(200); sleep(5); spin(200); });`;
     expect(await reports(program)).toEqual([hog("one", 1, "one")]);
   });
 });
@@ -182,7 +190,7 @@ describeFibers("a monitor", () => {
       const first = monitor({ threshold: 10, report: () => console.log("first") });
       monitor({ threshold: 10, report: (hog) => { if (isMeant(hog)) console.log("second"); } });
       first.stop();
-      spin(50);`;
+      spin(200);`;
     expect(await check(program)).toEqual(printing("second"));
   });
 
@@ -217,7 +225,7 @@ describeFibers("a monitor in a worker", () => {
   it("names the worker's own fibers, whatever the main thread does", async () => {
     const { stdout } = await work(
       `monitor({ threshold: 20, report: (hog) => { if (isMeant(hog)) parentPort.postMessage([hog.fiber, hog.id]); } });
-       spawn(function hog() { spin(60); });`,
+       spawn(function hog() { spin(200); });`,
       `monitor({ threshold: 1e6 });
        worker.on("message", (message) => console.log(JSON.stringify(message)));
        worker.on("exit", (code) => console.log(code));`,
