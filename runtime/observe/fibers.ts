@@ -34,7 +34,7 @@ type Traces = Map<FiberRecord, string>;
  * Lists this thread's fibers that are ready, running or suspended, and those that `spawnLater` is going to start, in the
  * order in which they were created. The list does not keep them alive.
  *
- * Each suspended fiber is asked for its stack trace, some 20 microseconds each. For that a fiber that calls this suspends
+ * Each suspended fiber is asked for its stack trace, some 60 microseconds each. For that a fiber that calls this suspends
  * for a moment, in which no other runs; where it cannot, `where` and `stack` of all others are empty. A trace is as long as
  * `Error.stackTraceLimit` allows. Without fibers in this thread the list is empty.
  */

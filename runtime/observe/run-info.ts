@@ -29,7 +29,7 @@ export function runInfo(): string {
   for (let next = rest.pop(); next !== undefined; next = rest.pop()) {
     const { fiber, depth } = next;
     text += describe(fiber, depth, known);
-    rest.push(...inOrder(children.get(fiber.id), depth + 1));
+    for (const place of inOrder(children.get(fiber.id), depth + 1)) rest.push(place);
   }
   return text;
 }
