@@ -6,6 +6,7 @@
         "runtime/native/binding.cc",
         "runtime/native/coroutine.cc",
         "runtime/native/handoff.cc",
+        "runtime/native/monitor.cc",
         "runtime/native/stacks.cc",
         "runtime/native/swap.cc"
       ],

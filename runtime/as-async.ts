@@ -1,8 +1,7 @@
 // Blocking functions for those who want promises.
-import { AsyncResource } from "node:async_hooks";
 import { begin, current, theSwitch } from "./coroutine";
 import { checkFunction, FiberExit } from "./errors";
-import { Fiber } from "./fiber";
+import { Fiber, nameOf, newRecord } from "./fiber";
 
 /**
  * A function that calls `fn`, with the same arguments and `this`, in a fiber of its own each time, and returns a
@@ -26,8 +25,7 @@ export function asAsync<F extends (this: any, ...args: any[]) => unknown>(
         resolve(Reflect.apply(fn, this, args));
         return;
       }
-      const name = typeof fn.name === "string" ? fn.name : "";
-      const fiber = new Fiber(fn, { name }, this, args, new AsyncResource("FIBER"));
+      const fiber = new Fiber(fn, {}, this, args, newRecord(nameOf(fn)));
       fiber.link(({ exception, successful, value }) => {
         if (successful && !(value instanceof FiberExit)) resolve(value);
         else reject(successful ? value : exception);

@@ -3,6 +3,8 @@ import { type Coroutine, canSuspend, current, hasRoom, State, suspend, wake } fr
 import { cannotSuspend, notInFiber } from "./errors";
 import { schedule } from "./hub";
 
+export { pinned } from "./coroutine";
+
 const enum Outcome {
   Pending,
   Fulfilled,
@@ -152,9 +154,15 @@ function pending(): boolean {
 
 // The stack was resumed only to be looked at.
 function answer(inspect: (trace: string) => void): true {
-  const here: { stack?: string } = {};
-  Error.captureStackTrace(here, block);
-  inspect((here.stack ?? "").split("\n").slice(1).join("\n"));
+  let trace = "";
+  try {
+    const here: { stack?: unknown } = {};
+    Error.captureStackTrace(here, block);
+    if (typeof here.stack === "string") trace = here.stack.split("\n").slice(1).join("\n");
+  } catch {
+    // A program's own Error.prepareStackTrace that fails must not fail here, in the fiber that is looked at.
+  }
+  inspect(trace);
   return true;
 }
 
@@ -224,20 +232,5 @@ export function shielded<T>(fn: () => T): T {
     return fn();
   } finally {
     coroutine.shields--;
-  }
-}
-
-/** Runs `fn` so that nothing under it can suspend the running fiber; blocking calls do there what plain Node does. */
-export function pinned<T>(why: string, fn: () => T): T {
-  const coroutine = current;
-  if (coroutine === null) return fn();
-  const before = coroutine.pinnedBy;
-  coroutine.pinned++;
-  coroutine.pinnedBy = why;
-  try {
-    return fn();
-  } finally {
-    coroutine.pinned--;
-    coroutine.pinnedBy = before;
   }
 }

@@ -6,7 +6,9 @@
 // soon as nobody is left who could resume it, and can be unwound (`abandoned`).
 import { AsyncResource, executionAsyncId } from "node:async_hooks";
 import { FiberExit, fiberLimit, noFibers } from "./errors";
-import { drain, raise, schedule } from "./hub";
+import { drain, type Runnable, raise, schedule, waiting } from "./hub";
+import * as channels from "./observe/channels";
+import type { FiberRecord } from "./observe/record";
 import { openSwitch, type Stacks, type Switch } from "./switch";
 
 // As they were before anybody patched or replaced them.
@@ -81,10 +83,15 @@ const warm = new Map<number, WarmStacks>(); // by size
 let cooler: NodeJS.Timeout | null = null;
 let cooling = false; // a stack that is resumed now leaves `main`
 const resources: (AsyncResource | undefined)[] = []; // by stack: the async context of what runs there
-const names: string[] = []; // by stack: what it is called
+/** By stack: what is known of the fiber that has begun there. The addon's monitor looks into it. */
+export const records: (FiberRecord | undefined)[] = [];
+const depths: number[] = []; // by stack: how many hosts there are below what runs there
 const starved: Coroutine[] = []; // could not be given a stack; start when one is free
 let leased = 0;
 let shortage: Error | null = null; // why the last lease failed, until a stack is free again
+
+/** How often what has happened, to fibers only: not to the parts of one (`host`). */
+export const counts = { spawned: 0, ended: 0, switches: 0 };
 
 const leases = new FinalizationRegistry<Lease>(({ stack, stackSize }) => abandoned(stack, stackSize));
 
@@ -139,6 +146,12 @@ function cool(): void {
   }
 }
 
+/** How many stacks are kept for the next fibers. */
+export function pooledStacks(): number {
+  const [created] = opened?.stacks?.counts() ?? [0];
+  return created - leased;
+}
+
 /** Stacks on loan, all that there are, and those that are warm and not on loan. */
 export function stackCounts(): { leased: number; created: number; warm: number } {
   const [created, cold] = theSwitch().stacks?.counts() ?? [0, 0];
@@ -146,8 +159,8 @@ export function stackCounts(): { leased: number; created: number; warm: number }
 }
 
 export abstract class Coroutine {
-  /** For people: in reports and errors. */
-  name: string;
+  /** @internal What others may know of the fiber that this is, or is a part of. */
+  readonly record: FiberRecord;
   /** @internal */ state: State = State.New;
   /** @internal The async context: entered on the resumer's stack around every resume. */
   readonly resource: AsyncResource;
@@ -171,18 +184,27 @@ export abstract class Coroutine {
   #lease: Lease | null = null;
 
   constructor(
-    name: string,
+    record: FiberRecord,
     fn: Task["fn"],
     self: unknown,
     args: unknown[],
     stackSize: number,
     resource: AsyncResource,
   ) {
-    this.name = name;
+    this.record = record;
     this.#task = { fn, self, args };
     this.stackSize = stackSize;
     this.resource = resource;
     this.asyncId = resource.asyncId();
+  }
+
+  /** For people: in reports and errors. */
+  get name(): string {
+    return this.record.name;
+  }
+
+  set name(name: string) {
+    this.record.name = name;
   }
 
   /** @internal Called on the coroutine's stack as the last thing, or on any other if it never had one. */
@@ -198,8 +220,10 @@ export abstract class Coroutine {
   /** @internal Switches to the coroutine's stack, until it suspends or ends. */
   resume(): void {
     const resumer = current;
-    current = this;
     this.state = State.Running;
+    counts.switches++;
+    if (channels.resumed.hasSubscribers && resumer === null) channels.resumed.publish({ fiber: this.root });
+    current = this;
     try {
       runInAsyncScope.call(this.resource, stacks.resume, undefined, (this.#lease as Lease).stack);
     } finally {
@@ -207,19 +231,46 @@ export abstract class Coroutine {
       // It did not get to run: the resumer's own stack was at its limit. Another turn has more room.
       if (this.state === State.Running) this.makeReady();
     }
+    if (resumer === null && (channels.suspended.hasSubscribers || channels.ended.hasSubscribers)) {
+      this.root.#announceLeft();
+    }
+  }
+
+  #announceLeft(): void {
+    if (this.state === State.Dead) this.#announceEnd();
+    else if (channels.suspended.hasSubscribers) channels.suspended.publish({ fiber: this });
+  }
+
+  #announceEnd(): void {
+    if (channels.ended.hasSubscribers) channels.ended.publish(this.obituary());
+  }
+
+  /** @internal What is published of its end. */
+  protected obituary(): object {
+    return { fiber: this };
+  }
+
+  /** @internal Itself, or whoever it runs for. */
+  get root(): Coroutine {
+    let root: Coroutine = this;
+    while (root.host !== null) root = root.host;
+    return root;
   }
 
   #start(): boolean {
     if (this.interrupts !== null) {
       this.#task = null;
       this.#end(true, this.interrupts[0]);
+      this.#announceEnd();
       return false;
     }
     try {
       this.#takeStack();
     } catch (error) {
-      if (leased === 0) this.#end(true, error);
-      else {
+      if (leased === 0) {
+        this.#end(true, error);
+        this.#announceEnd();
+      } else {
         // Others have stacks and will end: this one was accepted, and waits. Further ones are refused (`admit`).
         shortage = error as Error;
         starved.push(this);
@@ -232,7 +283,6 @@ export abstract class Coroutine {
   #takeStack(): void {
     const lease = takeLease(this.stackSize);
     resources[lease.stack] = this.resource;
-    names[lease.stack] = this.name;
     this.#lease = lease;
   }
 
@@ -248,6 +298,9 @@ export abstract class Coroutine {
 
   /** @internal */
   takeTask(): Task {
+    const { stack } = this.#lease as Lease;
+    records[stack] = this.record; // not before: there is nothing to look at until it has begun
+    depths[stack] = this.host === null ? 0 : (depths[(this.host.#lease as Lease).stack] as number) + 1;
     const task = this.#task as Task;
     this.#task = null;
     return task;
@@ -257,6 +310,7 @@ export abstract class Coroutine {
     this.waiter?.abandon(); // left behind by a stack overflow on the way into, or out of, a blocking call
     this.waiter = null;
     this.state = State.Dead;
+    if (this.record === this.resource) counts.ended++;
     this.settle(failed, outcome);
     this.interrupts = null;
   }
@@ -266,6 +320,7 @@ export abstract class Coroutine {
     const lease = this.#lease as Lease;
     this.#lease = null;
     resources[lease.stack] = undefined;
+    records[lease.stack] = undefined;
     this.#end(failed, outcome);
     returnLease(lease);
   }
@@ -316,8 +371,19 @@ export abstract class Coroutine {
 
   /** @internal Puts a suspended or new coroutine into the ready queue; once. */
   makeReady(): void {
+    const isNew = this.state === State.New;
     this.state = State.Ready;
     schedule(this);
+    if (isNew) this.announceStart();
+  }
+
+  /** @internal */
+  announceStart(): void {
+    if (this.host !== null) return;
+    counts.spawned++;
+    if (channels.spawned.hasSubscribers) {
+      pinned("inside a subscriber of a diagnostics channel", () => channels.spawned.publish({ fiber: this }));
+    }
   }
 }
 
@@ -340,6 +406,8 @@ export function wake(coroutine: Coroutine): void {
 
 /** Runs a new coroutine at once, on top of the running stack, until it first suspends. */
 export function begin(coroutine: Coroutine): void {
+  coroutine.state = State.Ready;
+  coroutine.announceStart();
   coroutine.run();
   if (current === null) drain();
 }
@@ -347,6 +415,21 @@ export function begin(coroutine: Coroutine): void {
 /** Whether the running code may leave its stack. */
 export function canSuspend(): boolean {
   return current !== null && current.pinned === 0 && executionAsyncId() === current.asyncId;
+}
+
+/** Runs `fn` so that nothing under it can suspend the running fiber; blocking calls do there what plain Node does. */
+export function pinned<T>(why: string, fn: () => T): T {
+  const coroutine = current;
+  if (coroutine === null) return fn();
+  const before = coroutine.pinnedBy;
+  coroutine.pinned++;
+  coroutine.pinnedBy = why;
+  try {
+    return fn();
+  } finally {
+    coroutine.pinned--;
+    coroutine.pinnedBy = before;
+  }
 }
 
 /** Whether enough of the running stack is left for an operation to begin. */
@@ -402,7 +485,7 @@ function retireCurrent(failed: boolean, outcome: unknown): void {
 }
 
 /** Makes a coroutine object for a stack whose own is garbage; set by fiber.ts, which knows what to make. */
-type Reviver = (resource: AsyncResource, stackSize: number) => Coroutine;
+type Reviver = (record: FiberRecord, resource: AsyncResource, stackSize: number) => Coroutine;
 let revive: Reviver | null = null;
 export function onAbandoned(reviver: Reviver): void {
   revive = reviver;
@@ -411,9 +494,10 @@ export function onAbandoned(reviver: Reviver): void {
 // Nobody can resume what runs on this stack any more: unwind it, so that its `finally` blocks run.
 function abandoned(stack: number, stackSize: number): void {
   const resource = resources[stack];
-  if (resource === undefined || revive === null) return; // it was at rest, or is gone
+  const record = records[stack];
+  if (resource === undefined || record === undefined || revive === null) return; // it was at rest, or is gone
   try {
-    const coroutine = revive(resource, stackSize);
+    const coroutine = revive(record, resource, stackSize);
     coroutine.takeOver(stack);
     coroutine.interrupt(new FiberExit("the fiber was abandoned: nothing could resume it any more"));
   } catch (error) {
@@ -421,10 +505,16 @@ function abandoned(stack: number, stackSize: number): void {
   }
 }
 
-/** A fiber that is suspended, and the trace of the frames that it is suspended in. */
-export interface SuspendedFiber {
-  name: string;
-  trace: string;
+/** Fibers that wait for their turn: in the hub's queue, or for a stack. */
+export function readyFibers(): Set<FiberRecord> {
+  const isCoroutine = (runnable: Runnable): runnable is Coroutine => runnable instanceof Coroutine;
+  const coroutines = [...waiting().filter(isCoroutine), ...starved].filter(({ state }) => state === State.Ready);
+  return new Set(coroutines.map(({ record }) => record));
+}
+
+/** Fibers that have begun and not ended, whether they run or not. */
+export function begunFibers(): Set<FiberRecord> {
+  return new Set(records.filter((record) => record !== undefined));
 }
 
 // Stands in for the owner of a stack, to ask it where it is. (The owner itself is not kept anywhere, see above.)
@@ -433,19 +523,29 @@ class Inspection extends Coroutine {
 }
 
 /**
- * All that are suspended now. Nobody keeps a record of where: each is resumed for the moment that it takes to look at
- * its own stack, and suspends again. On the hub's stack only.
+ * The stack traces of all fibers that have begun. Nobody keeps a record of where they are: each is resumed for the
+ * moment that it takes to look at its own stack, and suspends again. On the hub's stack only.
  */
-export function suspendedFibers(): SuspendedFiber[] {
-  const found: SuspendedFiber[] = [];
-  for (const [stack, resource] of resources.entries()) {
-    if (resource === undefined) continue;
-    const name = names[stack] as string;
-    const inspection = new Inspection(name, () => {}, undefined, [], 0, resource);
-    inspection.inspect = (trace) => found.push({ name, trace });
+export function inspectStacks(): Map<FiberRecord, string> {
+  const found: { record: FiberRecord; depth: number; trace: string }[] = [];
+  for (const [stack, record] of records.entries()) {
+    const resource = resources[stack];
+    if (record === undefined || resource === undefined) continue;
+    const inspection = new Inspection(record, () => {}, undefined, [], 0, resource);
+    inspection.inspect = (trace) => found.push({ record, depth: depths[stack] as number, trace });
+    inspection.pinned = 1; // a program's own Error.prepareStackTrace may read files
+    inspection.pinnedBy = "while its stack is looked at";
     current = inspection;
-    runInAsyncScope.call(resource, stacks.resume, undefined, stack);
-    current = null;
+    try {
+      runInAsyncScope.call(resource, stacks.resume, undefined, stack);
+    } finally {
+      current = null;
+    }
   }
-  return found;
+  const traces = new Map<FiberRecord, string>();
+  for (const { record, trace } of found.sort((a, b) => b.depth - a.depth)) {
+    const inner = traces.get(record);
+    traces.set(record, inner === undefined ? trace : `${inner}\n${trace}`);
+  }
+  return traces;
 }

@@ -43,6 +43,11 @@ export function noFibers(reason: string): CodedError {
   return coded(new Error(`There are no fibers in this process: ${reason}`), "ERR_NO_FIBERS");
 }
 
+/** The monitor is a part of the addon. */
+export function noMonitor(reason: string): CodedError {
+  return coded(new Error(`There is no monitor in this process: ${reason}`), "ERR_NO_FIBERS");
+}
+
 export function fiberLimit(reason: string): CodedError {
   return coded(new Error(`No room for another fiber: ${reason}`), "ERR_FIBER_LIMIT");
 }

@@ -1,5 +1,5 @@
 // Fibers: coroutines that the program sees, joins and kills.
-import { AsyncResource } from "node:async_hooks";
+import type { AsyncResource } from "node:async_hooks";
 import { expire } from "./clock";
 import {
   admit,
@@ -18,6 +18,8 @@ import { checkDuration, checkFunction, FiberExit, invalidArgument, outOfRange } 
 import { stepped } from "./generator";
 import { raise } from "./hub";
 import { checkLimit, type Limit, type LimitOptions, timeoutOf } from "./limit";
+import { delayed, FiberRecord } from "./observe/record";
+import { setRunInfoSignal } from "./observe/run-info";
 import { Line } from "./sync/line";
 import { Timeout } from "./sync/timeout";
 import { callLater, checkLink, type Link, Links, WAIT, type Waitable } from "./sync/waitable";
@@ -39,12 +41,16 @@ export interface KillOptions extends LimitOptions {
   block?: boolean;
 }
 
-/** A program may have given a function a name that is no text. */
-function nameOf(fn: { name: unknown }): string {
+/** @internal A program may have given a function a name that is no text. */
+export function nameOf(fn: { name: unknown }): string {
   return typeof fn.name === "string" ? fn.name : "";
 }
 
-let lastId = 0;
+/** @internal */
+export function newRecord(name: string): FiberRecord {
+  return new FiberRecord(name, currentRoot()?.record.id ?? null);
+}
+
 let defaultStackSize = DEFAULT_STACK_SIZE;
 
 function checkStackSize(value: unknown, name: string): number {
@@ -63,10 +69,16 @@ if (process.env.RUNTIME_STACK_SIZE) {
  * Settings of the process.
  * @param options.stackSize bytes of stack for the JavaScript of each fiber that is created from now on;
  *   also RUNTIME_STACK_SIZE in the environment. Default 1,048,576, a little more than Node's main thread has.
+ * @param options.runInfoSignal the signal, "SIGUSR2" for example, at which `runInfo()` is printed to standard error;
+ *   also RUNTIME_INFO_SIGNAL in the environment. Default null: none. It does not keep the process alive; worker threads
+ *   get no signals, there it has no effect.
  */
-export function configure(options: { stackSize?: number }): void {
+export function configure(options: { stackSize?: number; runInfoSignal?: NodeJS.Signals | null }): void {
   if (typeof options !== "object" || options === null) throw invalidArgument("options", "of type object", options);
-  if (options.stackSize !== undefined) defaultStackSize = checkStackSize(options.stackSize, "options.stackSize");
+  const { stackSize, runInfoSignal } = options;
+  const size = stackSize === undefined ? defaultStackSize : checkStackSize(stackSize, "options.stackSize");
+  if (runInfoSignal !== undefined) setRunInfoSignal(runInfoSignal, "options.runInfoSignal");
+  defaultStackSize = size;
 }
 
 /**
@@ -77,7 +89,7 @@ export function configure(options: { stackSize?: number }): void {
  */
 export class Fiber<T = unknown> extends Coroutine implements PromiseLike<T>, Waitable {
   /** A number that no other fiber of this thread has. */
-  readonly id = ++lastId;
+  readonly id: number;
   #joiners: Line | null = null;
   #links: Links<unknown> | null = null;
   #atEnd: (() => void)[] | null = null;
@@ -98,13 +110,21 @@ export class Fiber<T = unknown> extends Coroutine implements PromiseLike<T>, Wai
    * @throws ERR_NO_FIBERS where the addon could not be loaded, ERR_FIBER_LIMIT when the system has no more room
    */
   constructor(fn: Body<T, []> | Steps<T, []>, options?: FiberOptions);
-  /** @internal What `fn` is called with; and within a context that exists no refusal, the fiber rather waits for a stack. */
-  constructor(fn: Body<T>, options: FiberOptions, self: unknown, args: unknown[], resource?: AsyncResource);
+  /** @internal What `fn` is called with; and with a record that exists no refusal, the fiber rather waits for a stack. */
+  constructor(
+    fn: Body<T>,
+    options: FiberOptions,
+    self: unknown,
+    args: unknown[],
+    record?: FiberRecord,
+    resource?: AsyncResource,
+  );
   constructor(
     fn: Body<T>,
     options: FiberOptions = {},
     self: unknown = undefined,
     args: unknown[] = [],
+    record?: FiberRecord,
     resource?: AsyncResource,
   ) {
     checkFunction(fn, "fn");
@@ -112,8 +132,10 @@ export class Fiber<T = unknown> extends Coroutine implements PromiseLike<T>, Wai
     const { name = nameOf(fn), stackSize } = options;
     if (typeof name !== "string") throw invalidArgument("options.name", "of type string", name);
     const size = stackSize === undefined ? defaultStackSize : checkStackSize(stackSize, "options.stackSize");
-    if (resource === undefined) admit();
-    super(name, stepped(fn), self, args, size, resource ?? new AsyncResource("FIBER"));
+    if (record === undefined) admit();
+    const own = record ?? newRecord(name);
+    super(own, stepped(fn), self, args, size, resource ?? own);
+    this.id = own.id;
   }
 
   /** Whether it was started: it runs at the hub's next turn, runs, or has ended. */
@@ -250,6 +272,11 @@ export class Fiber<T = unknown> extends Coroutine implements PromiseLike<T>, Wai
     this.#promise = Promise.reject(error); // and Node does the rest
   }
 
+  /** @internal */
+  protected override obituary(): object {
+    return this.#failed ? { fiber: this, error: this.#outcome } : { fiber: this };
+  }
+
   /** @internal Somebody will look at its outcome: a failure is not unhandled. */
   observe(): void {
     if (this.#failed && !this.#observed) this.#promise?.catch(() => {}); // it is handled from now on
@@ -283,7 +310,7 @@ class ListenerFiber extends Fiber {
   away = false;
 
   constructor(listener: Body<unknown>, self: unknown, args: unknown[]) {
-    super(listener, { name: nameOf(listener) }, self, args, new AsyncResource("FIBER"));
+    super(listener, {}, self, args, newRecord(nameOf(listener)));
   }
 
   protected override unobserved(error: unknown): void {
@@ -308,7 +335,7 @@ export function runListener(listener: (...args: never[]) => unknown, self: unkno
   return fiber.value;
 }
 
-onAbandoned((resource, stackSize) => new Fiber(() => {}, { name: "abandoned", stackSize }, undefined, [], resource));
+onAbandoned((record, resource, stackSize) => new Fiber(() => {}, { stackSize }, undefined, [], record, resource));
 
 /**
  * Starts a fiber that calls `fn(...args)` at the hub's next turn.
@@ -339,7 +366,11 @@ export function spawnLater<T, A extends any[]>(ms: number, fn: Body<T, A>, ...ar
   checkFunction(fn, "fn");
   const fiber = new Fiber(fn as Body<T>, { name: nameOf(fn) }, undefined, args);
   const timer = expire(ms, () => fiber.start());
-  fiber.atEnd(() => timer?.cancel());
+  delayed.add(fiber.record);
+  fiber.atEnd(() => {
+    timer?.cancel();
+    delayed.delete(fiber.record);
+  });
   return fiber;
 }
 

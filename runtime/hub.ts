@@ -38,6 +38,18 @@ export function schedule(runnable: Runnable): void {
   if (!draining) requestDrain();
 }
 
+/** Puts `runnable` before all others: nothing else runs until control is back on the hub's stack. */
+export function scheduleFirst(runnable: Runnable): void {
+  if (next > 0) queue[--next] = runnable;
+  else queue.unshift(runnable);
+  if (!draining) requestDrain();
+}
+
+/** What waits in the ready queue. */
+export function waiting(): Runnable[] {
+  return queue.slice(next);
+}
+
 /** How many wait in the ready queue. */
 export function scheduled(): number {
   return queue.length - next;

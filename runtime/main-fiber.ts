@@ -1,18 +1,11 @@
 // The main fiber: a whole program in a fiber, so that it may block from its first line.
-import { suspendedFibers } from "./coroutine";
+import { inspectStacks } from "./coroutine";
 import { Fiber } from "./fiber";
 import { exitWasCalled } from "./guards/exit";
+import { ownFrames } from "./observe/trace";
 
 /** As Node exits when the event loop runs dry under a top-level await. */
 const UNSETTLED = 13;
-
-/** A trace without the frames of this package, which are the same in every one. */
-function ownFrames(trace: string): string {
-  return trace
-    .split("\n")
-    .filter((frame) => !frame.includes(__dirname))
-    .join("\n");
-}
 
 /**
  * Runs a program in the main fiber, so that it may block from its first line; `runtime run` does this with a file.
@@ -25,9 +18,8 @@ export function runMain<T>(program: () => T): Fiber<T> {
   process.on("exit", (code) => {
     if (main.dead || code !== 0 || exitWasCalled()) return;
     process.exitCode = UNSETTLED;
-    const fibers = suspendedFibers();
-    const list = fibers
-      .map(({ name, trace }) => `\n  ${name || "(anonymous)"} is suspended\n${ownFrames(trace)}`)
+    const list = [...inspectStacks()]
+      .map(([{ name }, trace]) => `\n  ${name || "(anonymous)"} is suspended\n${ownFrames(trace)}`)
       .join("\n");
     process.stderr.write(`Deadlock: the main fiber is suspended, and nothing is left that could resume it.\n${list}\n`);
   });

@@ -25,8 +25,17 @@ export interface Stacks {
   withoutContexts(fn: () => unknown): unknown;
 }
 
-interface Addon {
+/** What the addon exports; see native/binding.cc. */
+export interface Addon {
   open(name: "swap" | "handoff", main: () => void): Stacks;
+  /** Watches this thread, in place of a watch before. */
+  monitor(
+    threshold: number,
+    records: readonly unknown[],
+    own: string,
+    report: ((name: string | null, id: number | null, duration: number, stack: string) => void) | undefined,
+  ): void;
+  unmonitor(): void;
 }
 
 export interface Switch {
@@ -47,6 +56,12 @@ if (forced !== undefined && !names.includes(forced)) {
   throw outOfRange("RUNTIME_SWITCH", `one of ${names.join(", ")}`, forced);
 }
 
+/** Loads the addon. Throws where there is none, or where RUNTIME_SWITCH tells to do without. */
+export function loadAddon(): Addon {
+  if (forced === "none") throw new Error("RUNTIME_SWITCH=none");
+  return require("node-gyp-build")(path.join(__dirname, "..")) as Addon;
+}
+
 /**
  * Opens the best switch that works here, or the one that RUNTIME_SWITCH forces.
  * @param main what every new stack runs
@@ -55,7 +70,7 @@ export function openSwitch(main: () => void): Switch {
   if (forced === "none") return { name: "none", reason: "RUNTIME_SWITCH=none", stacks: null };
   let addon: Addon;
   try {
-    addon = require("node-gyp-build")(path.join(__dirname, "..")) as Addon;
+    addon = loadAddon();
   } catch (error) {
     if (forced || error instanceof RangeError) throw error; // a stack overflow says nothing of this machine
     return { name: "none", reason: `the addon could not be loaded (${describe(error)})`, stacks: null };

@@ -11,6 +11,10 @@ export { configure, Fiber, type FiberOptions, type KillOptions, spawn, spawnLate
 export { type Info, info } from "../runtime/info";
 export type { Limit, LimitOptions } from "../runtime/limit";
 export { runMain } from "../runtime/main-fiber";
+export { type FiberInfo, fibers } from "../runtime/observe/fibers";
+export { type Hog, type Monitor, type MonitorOptions, monitor } from "../runtime/observe/monitor";
+export { runInfo } from "../runtime/observe/run-info";
+export { type Stats, stats } from "../runtime/observe/stats";
 export { AsyncResult, type Outcome } from "../runtime/sync/async-result";
 export { Condition } from "../runtime/sync/condition";
 export { Event } from "../runtime/sync/event";

@@ -20,7 +20,7 @@ class Scope extends Coroutine {
     self: unknown,
     args: unknown[],
   ) {
-    super(host.name, fn, self, args, host.stackSize, resource);
+    super(host.record, fn, self, args, host.stackSize, resource);
     this.host = host;
   }
 

@@ -28,6 +28,7 @@ struct Instance {
   Isolate* isolate;
   v8::Global<Context> context;
   std::unique_ptr<Carrier> carrier;
+  Pulse pulse;
 };
 
 Local<String> ToString(Isolate* isolate, const std::string& text) {
@@ -129,7 +130,7 @@ void Open(const FunctionCallbackInfo<Value>& args) {
   const bool swap = args[0].As<String>()->StringEquals(ToString(isolate, "swap"));
   std::unique_ptr<Switch> machine = swap ? CreateSwap(&reason) : CreateHandoff(&reason);
   if (!machine) return Throw(isolate, reason);
-  instance->carrier = std::make_unique<Carrier>(isolate, context, std::move(machine));
+  instance->carrier = std::make_unique<Carrier>(isolate, context, std::move(machine), &instance->pulse);
   Carrier* carrier = instance->carrier.get();
   carrier->SetMain(args[1].As<Function>());
   Local<Object> functions = Object::New(isolate);
@@ -148,13 +149,38 @@ void Open(const FunctionCallbackInfo<Value>& args) {
   args.GetReturnValue().Set(functions);
 }
 
+// monitor(threshold, records, own, report or undefined): watches this thread, see monitor.h. Throws why it can't.
+void StartMonitor(const FunctionCallbackInfo<Value>& args) {
+  Isolate* isolate = args.GetIsolate();
+  Instance* instance = InstanceOf(args);
+  if (!v8::Locker::IsLocked(isolate)) return Throw(isolate, "the embedder does not hold the isolate's lock");
+  if (Monitor* running = Monitor::Of(instance->pulse)) running->Stop();
+  Monitor::Options options;
+  options.threshold = static_cast<uint64_t>(args[0].As<v8::Number>()->Value() * 1e6);
+  options.records = args[1].As<v8::Array>();
+  String::Utf8Value own(isolate, args[2]);
+  if (*own == nullptr) return;  // no room for it: an exception is on its way
+  options.own = *own;
+  if (args[3]->IsFunction()) options.report = args[3].As<Function>();
+  std::string error;
+  if (Monitor::Start(instance->context.Get(isolate), &instance->pulse, options, &error) == nullptr)
+    Throw(isolate, error);
+}
+
+// unmonitor()
+void StopMonitor(const FunctionCallbackInfo<Value>& args) {
+  if (Monitor* running = Monitor::Of(InstanceOf(args)->pulse)) running->Stop();
+}
+
 }  // namespace
 
 NODE_MODULE_INIT() {
   Isolate* isolate = Isolate::GetCurrent();
-  auto* instance = new Instance{isolate, v8::Global<Context>(isolate, context), nullptr};
+  auto* instance = new Instance{isolate, v8::Global<Context>(isolate, context), nullptr, {}};
   node::AddEnvironmentCleanupHook(isolate, Cleanup, instance);
-  Export(context, exports, "open", Open, instance);
+  [[maybe_unused]] const bool exported = Export(context, exports, "open", Open, instance) &&
+                                         Export(context, exports, "monitor", StartMonitor, instance) &&
+                                         Export(context, exports, "unmonitor", StopMonitor, instance);
 }
 
 }  // namespace runtime

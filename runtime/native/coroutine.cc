@@ -173,11 +173,12 @@ class Coroutine {
   bool finished_ = false;
 };
 
-Carrier::Carrier(Isolate* isolate, Local<v8::Context> context, std::unique_ptr<Switch> machine)
+Carrier::Carrier(Isolate* isolate, Local<v8::Context> context, std::unique_ptr<Switch> machine, Pulse* pulse)
     : isolate_(isolate),
       context_(isolate, context),
       machine_(std::move(machine)),
       hub_(machine_->Adopt()),
+      pulse_(pulse),
       widest_(ReachOfHub()),
       main_thread_(node::GetCurrentEventLoop(isolate) == uv_default_loop()) {
   if (AsyncFrame(isolate).IsEmpty()) return;
@@ -264,8 +265,10 @@ void Carrier::Resume(uint32_t index) {
   coroutine->resumer_ = resumer;
   coroutine->alive_ = true;
   current_ = coroutine;
+  pulse_->Beat(static_cast<int>(index));
   SwitchFromV8(coroutine->Resumer(), coroutine->context_.get());
   current_ = resumer;
+  pulse_->Beat(resumer ? static_cast<int>(resumer->index_) : -1);
   if (coroutine->terminated_) {
     coroutine->terminated_ = false;
     if (!dying_) isolate_->TerminateExecution();

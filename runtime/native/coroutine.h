@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "machine_context.h"
+#include "monitor.h"
 
 namespace runtime {
 
@@ -19,7 +20,7 @@ class Coroutine;
 // All that one isolate's coroutines share: the thread that runs them, and the stack that resumes them.
 class Carrier {
  public:
-  Carrier(v8::Isolate* isolate, v8::Local<v8::Context> context, std::unique_ptr<Switch> machine);
+  Carrier(v8::Isolate* isolate, v8::Local<v8::Context> context, std::unique_ptr<Switch> machine, Pulse* pulse);
   ~Carrier();
   Carrier(const Carrier&) = delete;
 
@@ -69,6 +70,7 @@ class Carrier {
   v8::Global<v8::Value> hidden_async_frame_;  // while a collection runs
   std::unique_ptr<Switch> machine_;
   std::unique_ptr<MachineContext> hub_;
+  Pulse* const pulse_;
   size_t widest_;  // in bytes: the greatest depth of any of the isolate's stacks
   std::unique_ptr<Coroutine> scratch_;
   std::vector<std::unique_ptr<Coroutine>> coroutines_;

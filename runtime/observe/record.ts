@@ -1,0 +1,27 @@
+// What is known of a fiber without the fiber: enough to list it, and nothing that would keep it alive.
+import { AsyncResource } from "node:async_hooks";
+
+const { performance } = globalThis;
+
+let lastId = 0;
+
+/**
+ * A fiber's async context, and the facts that others may look at. Kept for each stack while a fiber is on it: nothing
+ * here leads to the Fiber, which is unwound when it is garbage (see coroutine.ts).
+ */
+export class FiberRecord extends AsyncResource {
+  readonly id = ++lastId;
+  /** On the clock of `performance.now()`. */
+  readonly createdAt = performance.now();
+
+  constructor(
+    public name: string,
+    /** The id of the fiber that created it; null: the hub did. */
+    readonly parent: number | null,
+  ) {
+    super("FIBER");
+  }
+}
+
+/** Fibers that a timer is going to start. */
+export const delayed = new Set<FiberRecord>();
