@@ -1,11 +1,15 @@
 // Waiting for time, and for what is to come.
 import { block, type Waiter } from "./block";
 import { expire } from "./clock";
-import { current, inspectPromise } from "./coroutine";
+import { counts, current, inspectPromise } from "./coroutine";
 import { checkDuration, notInFiber } from "./errors";
+import { scheduled } from "./hub";
 import { blockWithin, checkLimit, EXPIRED, type Limit, timeoutOf } from "./limit";
 import { Timeout } from "./sync/timeout";
 import { WAIT } from "./sync/waitable";
+
+// As they were before anybody patched them.
+const { setImmediate, clearImmediate } = require("node:timers") as typeof import("node:timers");
 
 /**
  * Suspends the running fiber for `ms` milliseconds. `sleep(0)` lets all others that are ready run first.
@@ -24,6 +28,31 @@ export function sleep(ms = 0, options: { signal?: AbortSignal } = {}): void {
     const timer = expire(ms, () => waiter.resolve());
     return () => timer?.cancel();
   });
+}
+
+/**
+ * Suspends the running fiber until the others have nothing to do: until the event loop has gone round once without any
+ * fiber running. For work that shall not stand in anybody's way. (gevent: `idle`)
+ * @param limit the longest to wait: milliseconds, an AbortSignal, or { timeout, signal }; default: without end
+ * @returns false if the time was over first
+ * @throws ERR_NOT_IN_FIBER on the hub's stack
+ */
+export function idle(limit: Limit = Number.POSITIVE_INFINITY): boolean {
+  checkLimit(limit, "limit");
+  const end = blockWithin<void>(limit, (waiter) => {
+    let seen = -1;
+    const look = () => {
+      if (scheduled() === 0 && counts.switches === seen) {
+        waiter.resolve();
+        return;
+      }
+      seen = counts.switches;
+      next = setImmediate(look);
+    };
+    let next = setImmediate(look);
+    return () => clearImmediate(next);
+  });
+  return end !== EXPIRED;
 }
 
 const takeTurn = (waiter: Waiter<void>) => waiter.turn();

@@ -27,4 +27,4 @@ export { BoundedSemaphore, type Lockable, Semaphore } from "../runtime/sync/sema
 export { type Awaitable, iwait, joinAll, killAll, type WaitOptions, waitAll } from "../runtime/sync/several";
 export { Timeout, withTimeout } from "../runtime/sync/timeout";
 export type { Link, Waitable } from "../runtime/sync/waitable";
-export { sleep, wait } from "../runtime/wait";
+export { idle, sleep, wait } from "../runtime/wait";
