@@ -272,8 +272,7 @@ export class Queue<T = unknown> implements Iterable<T> {
   #accept(item: T): void {
     this.accepted();
     this.#peekers.serveAll(item);
-    if (this.#getters.size > 0) this.#getters.serve({ item, turn: this.#turn++ });
-    else this.#store.put(item);
+    if (this.#getters.size === 0 || !this.#getters.serve({ item, turn: this.#turn++ })) this.#store.put(item);
   }
 
   // There is room for the item of one who waits to put.

@@ -29,6 +29,8 @@ import { turn } from "../../support/turns";
 
 const OPERATIONS = 10_000;
 const WORKERS = 36;
+/** After so many, all come to rest, and it is looked at who waits for what. */
+const BETWEEN_RESTS = 250;
 
 /** A small generator of random numbers from 0 to 1, always the same ones for a seed. */
 function mulberry32(seed: number): () => number {
@@ -51,6 +53,9 @@ class World {
   /** How many calls end by themselves, in time. */
   timed = 0;
   operations = 0;
+  /** When all come to rest next. */
+  nextRest = BETWEEN_RESTS;
+  readonly goOn = new Event();
   readonly random: () => number;
   readonly calm: boolean;
   readonly controllers: AbortController[] = [];
@@ -334,6 +339,14 @@ class ModelCondition {
     });
   }
 
+  /** As `produce`, if it can be done without waiting. */
+  produceNow(): void {
+    if (!this.#condition.acquire(0)) return;
+    this.#items.push(this.#issued++);
+    this.#condition.notify();
+    this.#condition.release();
+  }
+
   consume(): void {
     this.#exclusively(() => {
       const there = this.#world.limited((limit) => {
@@ -445,6 +458,7 @@ async function live(seed: number, calm: boolean): Promise<string[]> {
     [3, () => world.workers[upTo(WORKERS)]?.kill(undefined, { block: false })],
     [3, () => world.workers[upTo(WORKERS)]?.throw(new Disturbance())],
     [3, (me) => void world.briefly(() => withTimeout(1 + upTo(2), () => operate(me), "fallback"))],
+    [2, () => disturbMany()],
     [1, () => pool.disturb(pick([new FiberExit(), new Disturbance()]))],
   ];
   const usual: [number, (me: number) => void][] = [
@@ -473,6 +487,12 @@ async function live(seed: number, calm: boolean): Promise<string[]> {
     if (other !== me) world.limited((limit) => world.workers[other]?.join(limit));
   }
 
+  // Those who were woken just now and have not continued are among them.
+  function disturbMany(): void {
+    pick(conditions).produceNow();
+    for (const worker of world.workers) if (upTo(3) > 0) worker.throw(new Disturbance());
+  }
+
   function operate(me: number): void {
     world.operations++;
     world.tick++;
@@ -482,7 +502,8 @@ async function live(seed: number, calm: boolean): Promise<string[]> {
   function work(me: number): void {
     while (world.operations < OPERATIONS) {
       try {
-        operate(me);
+        if (world.operations >= world.nextRest) world.goOn.wait();
+        else operate(me);
       } catch (error) {
         if (error instanceof FiberExit) throw error;
         if (!(error instanceof Disturbance) && !isAbort(error)) world.violations.push(`unexpected: ${error}`);
@@ -516,7 +537,10 @@ async function live(seed: number, calm: boolean): Promise<string[]> {
   await rest(() => {
     for (const part of all) part.checkAtRest();
     if (world.operations >= OPERATIONS) return false;
-    for (const worker of world.workers) worker.throw(new Disturbance()); // all wait for one another
+    if (world.operations >= world.nextRest) world.nextRest += BETWEEN_RESTS;
+    else for (const worker of world.workers) worker.throw(new Disturbance()); // all wait for one another
+    world.goOn.set();
+    world.goOn.clear();
     return true;
   });
   const { workers } = world;
