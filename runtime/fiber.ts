@@ -33,8 +33,9 @@ export interface FiberOptions {
 
 // biome-ignore lint/suspicious/noExplicitAny: a fiber runs any function
 type Body<T, A extends any[] = any[]> = (...args: A) => T;
+/** A generator function that yields what its fiber is to wait for. */
 // biome-ignore lint/suspicious/noExplicitAny: what `yield` returns depends on what was yielded, which no type can tell
-type Steps<T, A extends any[]> = (...args: A) => Generator<unknown, T, any>;
+export type Steps<T, A extends any[]> = (...args: A) => Generator<unknown, T, any>;
 
 export interface KillOptions extends LimitOptions {
   /** Whether to wait for the end; `timeout`, or `signal`, limits that. Default: yes in a fiber, no on the hub's stack. */

@@ -93,14 +93,21 @@ function blockRestricted<T>(
 
 // Returns what lifts the restriction.
 function restrict(waiter: Waiter, ms: number, signal: AbortSignal | undefined): () => void {
-  const stop = (outcome: symbol) => {
-    if (!waiter.pending) return;
+  const stop = () => {
     waiter.cancel?.();
     waiter.discard = null; // it is for values of the operation's own
-    waiter.resolveLater(outcome);
   };
-  const timer = expire(ms, () => stop(EXPIRED));
-  const ignore = signal && whenAborted(signal, () => stop(ABORTED));
+  const timer = expire(ms, () => {
+    if (!waiter.pending) return;
+    stop();
+    waiter.resolve(EXPIRED);
+  });
+  const onAbort = () => {
+    if (!waiter.pending) return;
+    stop();
+    waiter.resolveLater(ABORTED); // whoever aborts has more to do
+  };
+  const ignore = signal && whenAborted(signal, onAbort);
   return () => {
     timer?.cancel();
     ignore?.();

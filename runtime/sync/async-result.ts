@@ -1,4 +1,5 @@
 // Results that are yet to come. (gevent: `gevent.event.AsyncResult`)
+import { invalidArgument } from "../errors";
 import { checkLimit, EXPIRED, type Limit, timeoutOf } from "../limit";
 import { Line } from "./line";
 import { Timeout } from "./timeout";
@@ -59,6 +60,7 @@ export class AsyncResult<T = unknown> implements Waitable, PromiseLike<T> {
 
   /** Takes the outcome of a fiber, or of another result, that has one. What `fiber.link(result)` calls. */
   follow(source: Outcome<T>): void {
+    if (typeof source?.successful !== "boolean") throw invalidArgument("source", "a fiber or another result", source);
     if (source.successful) this.set(source.value as T);
     else this.setException(source.exception);
   }

@@ -1,7 +1,7 @@
 // Groups of fibers. (gevent: `gevent.pool.Group`)
 import { now } from "../clock";
 import { checkCount, checkFunction, checkIterable, FiberExit, invalidArgument } from "../errors";
-import { checkKillOptions, Fiber, type KillOptions, spawn } from "../fiber";
+import { checkKillOptions, Fiber, type KillOptions, type Steps, spawn } from "../fiber";
 import { stepped } from "../generator";
 import { checkLimit, type Limit, type LimitOptions, timeoutOf } from "../limit";
 import { Event } from "./event";
@@ -83,7 +83,9 @@ export class Group implements Iterable<Fiber> {
     fiber.start();
   }
 
-  /** Starts a fiber that calls `fn(...args)`, as a member. */
+  /** Starts a fiber that calls `fn(...args)`, as a member; a generator function, too (see `new Fiber`). */
+  spawn<T, A extends Arguments>(fn: Steps<T, A>, ...args: A): Fiber<T>;
+  spawn<T, A extends Arguments>(fn: (...args: A) => T, ...args: A): Fiber<T>;
   spawn<T, A extends Arguments>(fn: (...args: A) => T, ...args: A): Fiber<T> {
     const fiber = spawn(fn, ...args);
     this.add(fiber as Fiber);
@@ -91,7 +93,7 @@ export class Group implements Iterable<Fiber> {
   }
 
   /**
-   * Waits until there are no members, at least for a moment.
+   * Waits until there are no members, at least for a moment. A failure of those that there are now is not unhandled.
    * @param limit the longest to wait: milliseconds, an AbortSignal, or { timeout, signal }, and raiseError
    * @returns false if the time was over first
    */
@@ -99,10 +101,11 @@ export class Group implements Iterable<Fiber> {
     checkLimit(limit, "limit");
     const { raiseError = false } = limit as GroupJoinOptions;
     if (typeof raiseError !== "boolean") throw invalidArgument("limit.raiseError", "of type boolean", raiseError);
-    const members = raiseError ? [...this] : [];
+    const members = [...this];
     for (const member of members) member.observe();
     const empty = this.#empty.wait(limit);
-    for (const member of members) if (member.dead && !member.successful) throw member.exception;
+    const failed = raiseError && members.find((member) => member.dead && !member.successful);
+    if (failed) throw failed.exception;
     return empty;
   }
 

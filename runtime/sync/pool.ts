@@ -1,6 +1,6 @@
 // Pools of fibers. (gevent: `gevent.pool.Pool`)
 import { checkCount, checkFunction, Full, invalidArgument } from "../errors";
-import { Fiber, spawn } from "../fiber";
+import { Fiber, type Steps, spawn } from "../fiber";
 import { checkLimit, type Limit } from "../limit";
 import { Group } from "./group";
 import { Semaphore } from "./semaphore";
@@ -64,7 +64,11 @@ export class Pool extends Group {
     fiber.start();
   }
 
-  /** Starts a fiber that calls `fn(...args)`, as a member, once there is room. */
+  /** Starts a fiber that calls `fn(...args)`, as a member, once there is room; a generator function, too. */
+  // biome-ignore lint/suspicious/noExplicitAny: a fiber runs any function
+  override spawn<T, A extends any[]>(fn: Steps<T, A>, ...args: A): Fiber<T>;
+  // biome-ignore lint/suspicious/noExplicitAny: a fiber runs any function
+  override spawn<T, A extends any[]>(fn: (...args: A) => T, ...args: A): Fiber<T>;
   // biome-ignore lint/suspicious/noExplicitAny: a fiber runs any function
   override spawn<T, A extends any[]>(fn: (...args: A) => T, ...args: A): Fiber<T> {
     checkFunction(fn, "fn");

@@ -1,5 +1,15 @@
 // Queues between fibers. (gevent: `gevent.queue`)
-import { checkCount, checkFunction, checkIterable, Empty, Full, outOfRange, overReleased, ShutDown } from "../errors";
+import {
+  checkCount,
+  checkFunction,
+  checkIterable,
+  Empty,
+  Full,
+  invalidArgument,
+  outOfRange,
+  overReleased,
+  ShutDown,
+} from "../errors";
 import { checkLimit, EXPIRED, type Limit } from "../limit";
 import { Event } from "./event";
 import { Line } from "./line";
@@ -241,6 +251,7 @@ export class Queue<T = unknown> implements Iterable<T> {
    * @param immediate drops what it holds, so that nothing is left now
    */
   shutdown(immediate = false): void {
+    if (typeof immediate !== "boolean") throw invalidArgument("immediate", "of type boolean", immediate);
     this.#shutDown = true;
     const shutDown = () => new ShutDown();
     this.#putters.rejectAll(shutDown);

@@ -138,7 +138,7 @@ export function joinAll<F extends Fiber>(
  * @throws Timeout when they have not all ended in time
  */
 export function killAll(fibers: Iterable<Fiber>, error?: unknown, options: KillOptions = {}): void {
-  const list = checkFibers(fibers, "fibers").filter((fiber) => !fiber.dead);
+  const list = [...new Set(checkFibers(fibers, "fibers"))].filter((fiber) => !fiber.dead);
   const { block } = checkKillOptions(options);
   const running = currentRoot();
   const others = list.filter((fiber) => (fiber as unknown) !== running);

@@ -90,8 +90,13 @@ export class Timeout extends Error {
 export function withTimeout<T>(limit: Limit, fn: () => T): T;
 export function withTimeout<T, F>(limit: Limit, fn: () => T, fallback: F): T | F;
 export function withTimeout<T, F>(limit: Limit, fn: () => T, ...fallback: [F?]): T | F {
-  checkLimit(limit, "limit");
   checkFunction(fn, "fn");
+  try {
+    checkLimit(limit, "limit");
+  } catch (error) {
+    if (error instanceof AbortError && fallback.length > 0) return fallback[0] as F;
+    throw error;
+  }
   const timeout = Timeout.start(timeoutOf(limit));
   const signal = signalOf(limit);
   const abort = signal && new Abort(signal);

@@ -234,6 +234,8 @@ describeFibers("an argument of the wrong type is named by the error", () => {
     ["configure", "options", () => configure(wrong(null))],
     ["configure", "options.stackSize", () => configure({ stackSize: wrong("1") })],
     ["wrap", "handler", () => wrap(wrong(undefined))],
+    ["AsyncResult#follow", "source", () => new AsyncResult().follow(wrong(null))],
+    ["Queue#shutdown", "immediate", () => new Queue().shutdown(wrong("yes"))],
   ])("%s: %s", (_, name, call) => {
     expect(call).toThrow(aType(name));
   });

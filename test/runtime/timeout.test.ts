@@ -43,6 +43,16 @@ describeFibers("withTimeout", () => {
     ).rejects.toThrow("own");
   });
 
+  it("returns the fallback also when the signal is aborted already, and does not call the function", async () => {
+    let called = false;
+    const fn = () => {
+      called = true;
+    };
+    expect(await spawn(() => withTimeout(AbortSignal.abort(), fn, "fallback"))).toBe("fallback");
+    await expect(spawn(() => withTimeout(AbortSignal.abort(), fn))).rejects.toMatchObject({ code: "ABORT_ERR" });
+    expect(called).toBe(false);
+  });
+
   it("runs the function's finally blocks", async () => {
     const log: string[] = [];
     await spawn(() =>

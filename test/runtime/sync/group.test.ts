@@ -139,6 +139,18 @@ describeFibers("the join of a group", () => {
     expect(log).toEqual(["grandchild"]);
   });
 
+  it("looks after members that fail while it waits: their failures are not unhandled", async () => {
+    const program = `
+      const { Group, sleep, spawn } = require("runtime");
+      process.on("unhandledRejection", (reason) => console.log("unhandled", reason));
+      spawn(() => {
+        const group = new Group();
+        group.spawn(() => { sleep(1); throw new Error("looked after"); });
+        console.log(group.join());
+      });`;
+    expect(await run(program)).toEqual(printing("true"));
+  });
+
   it("with raiseError throws what a member failed with, once all have ended", async () => {
     const error = new Error("own");
     const group = new Group();

@@ -293,6 +293,26 @@ describeFibers("joinAll", () => {
 });
 
 describeFibers("killAll", () => {
+  it("throws once into a fiber that is named twice", async () => {
+    const log: unknown[] = [];
+    const fiber = spawn(() => {
+      for (let left = 2; left > 0; left--) {
+        try {
+          sleep(5);
+        } catch (error) {
+          log.push(error);
+        }
+      }
+    });
+    const error = new Error("once");
+    await spawn(() => {
+      sleep(0);
+      killAll([fiber, fiber], error, { block: false });
+    });
+    await fiber;
+    expect(log).toEqual([error]);
+  });
+
   it("in a fiber waits until all have ended", async () => {
     const log: number[] = [];
     const fibers = [0, 1, 2].map((i) =>
