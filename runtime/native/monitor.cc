@@ -171,15 +171,19 @@ uint64_t Monitor::RunsSince() {
 
 // On the watching thread. What it sees may be over when V8 interrupts: the interrupt looks again.
 void Monitor::Watch() {
-  uint64_t asked_of = 0;
+  uint64_t asked_of = 0, asked_at = 0, patience = 0;
   for (;;) {
     const uint64_t since = RunsSince();
     const uint64_t now = uv_hrtime();
     uint64_t wait = threshold_;
     if (now < since + threshold_) {
       wait = since + threshold_ - now;
-    } else if (since != asked_of || !asked_.load()) {  // V8 keeps every request until JavaScript runs
+    } else if (since != asked_of || !asked_.load() || now >= asked_at + patience) {
+      // V8 marks the stack that is in the isolate just then. In the middle of a switch that is the one that was left, and
+      // the mark is put away with it. So it is asked again; less and less often, since V8 keeps every request.
+      patience = since != asked_of || !asked_.load() ? threshold_ : patience * 2;
       asked_of = since;
+      asked_at = now;
       asked_.store(true);
       isolate_->RequestInterrupt(OnInterrupt, reinterpret_cast<void*>(id_));
     }
@@ -225,12 +229,15 @@ bool Monitor::IsNews(uint64_t since, uint64_t now) {
 void Monitor::Look() {
   const uint64_t since = RunsSince();
   const uint64_t now = uv_hrtime();
-  if (delivering_ || now < since + threshold_ || !IsNews(since, now)) return;
+  if (delivering_ || now < since + threshold_) return;
   HandleScope handles(isolate_);
   Isolate::DisallowJavascriptExecutionScope no_javascript(
       isolate_, Isolate::DisallowJavascriptExecutionScope::THROW_ON_FAILURE);
-  Hog hog{since, 0, pulse_->stack() >= 0, "", 0, Trace()};
-  if (hog.is_fiber) Identify(&hog);
+  Hog hog{since, 0, pulse_->stack() >= 0, "", 0, ""};
+  // On a busy machine a stack may take long to come up. Who is on it is known when it has: the next look tells.
+  if (hog.is_fiber && !Identify(&hog)) return;
+  if (!IsNews(since, now)) return;
+  hog.stack = Trace();
   if (!report_.IsEmpty()) {
     if (!hogs_.empty() && hogs_.back().until == 0) hogs_.back().until = now;
     hogs_.push_back(std::move(hog));
@@ -252,15 +259,16 @@ void Monitor::Look() {
   fflush(stderr);
 }
 
-void Monitor::Identify(Hog* hog) {
+bool Monitor::Identify(Hog* hog) {
   Local<Context> context = context_.Get(isolate_);
   v8::TryCatch caught(isolate_);  // of a program that has laid a trap into the record
   Local<Value> record, name, id;
-  if (!records_.Get(isolate_)->Get(context, static_cast<uint32_t>(pulse_->stack())).ToLocal(&record)) return;
-  if (!record->IsObject()) return;
+  if (!records_.Get(isolate_)->Get(context, static_cast<uint32_t>(pulse_->stack())).ToLocal(&record)) return false;
+  if (!record->IsObject()) return false;
   if (record.As<Object>()->Get(context, Key(isolate_, "name")).ToLocal(&name)) hog->name = Text(isolate_, name);
   if (record.As<Object>()->Get(context, Key(isolate_, "id")).ToLocal(&id) && id->IsNumber())
     hog->id = id.As<v8::Number>()->Value();
+  return true;
 }
 
 // As in Error#stack, without the package's own frames.

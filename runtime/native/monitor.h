@@ -66,7 +66,7 @@ class Monitor {
   uint64_t RunsSince();
   bool IsNews(uint64_t since, uint64_t now);
   void Look();
-  void Identify(Hog* hog);
+  bool Identify(Hog* hog);
   std::string Trace();
   void Turn();
   void Deliver();
