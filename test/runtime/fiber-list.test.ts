@@ -182,13 +182,13 @@ describeFibers("fibers()", () => {
   it("is not harmed by an Error.prepareStackTrace of the program's own that fails, or gives no text", async () => {
     const program = `
       const { fibers, sleep, spawn } = require("runtime");
-      spawn(() => { sleep(20); console.log("went on"); });
-      setTimeout(() => {
+      spawn(() => { setTimeout(look, 1); sleep(20); console.log("went on"); });
+      const look = () => {
         Error.prepareStackTrace = () => { throw new Error("own"); };
         const failed = fibers();
         Error.prepareStackTrace = () => [];
         console.log(failed[0].stack === "", fibers()[0].stack === "");
-      }, 5);`;
+      };`;
     expect(await run(program)).toEqual(printing("true true", "went on"));
   });
 
@@ -197,20 +197,20 @@ describeFibers("fibers()", () => {
       require("runtime/patch");
       const { fibers, sleep, spawn } = require("runtime");
       const fs = require("node:fs");
-      spawn(function waits() { sleep(20); console.log("went on"); });
-      setTimeout(() => {
+      spawn(function waits() { setTimeout(look, 1); sleep(20); console.log("went on"); });
+      const look = () => {
         Error.prepareStackTrace = (error, frames) => "Error\\n    at " + frames[0] + fs.readFileSync(__filename).length;
         console.log(fibers().length);
-      }, 5);`;
+      };`;
     expect(await run(program)).toEqual(printing("1", "went on"));
   });
 
   it("shows no frames of the async function that asks", async () => {
     const program = `
       const { fibers, sleep, spawn } = require("runtime");
-      spawn(function waits() { sleep(20); });
-      const asks = async () => { await new Promise((resolve) => setTimeout(resolve, 5)); return fibers()[0].stack; };
-      (async function outer() { console.log(await asks()); })();`;
+      spawn(function waits() { setTimeout(outer, 1); sleep(20); });
+      const asks = async () => { await null; return fibers()[0].stack; };
+      const outer = async () => console.log(await asks());`;
     const { stdout } = await run(program);
     expect(stdout).toMatch(/^ {4}at waits \(.*program\.cjs:3:\d+\)\n$/);
   });
@@ -218,8 +218,7 @@ describeFibers("fibers()", () => {
   it("shows none of the package's own frames under --enable-source-maps either", async () => {
     const program = `
       const { fibers, sleep, spawn } = require("runtime");
-      spawn(function waits() { sleep(20); });
-      setTimeout(() => console.log(fibers()[0].stack), 5);`;
+      spawn(function waits() { setTimeout(() => console.log(fibers()[0].stack), 1); sleep(20); });`;
     const { stdout } = await run(program, { flags: ["--enable-source-maps"] });
     expect(stdout).toMatch(/^ {4}at waits \(.*program\.cjs:3:\d+\)\n$/);
   });

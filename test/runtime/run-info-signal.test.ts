@@ -15,9 +15,8 @@ async function signalled(program: string, options?: RunOptions) {
 // All fibers are suspended when the signal comes. The program ends once it was handled.
 const suspended = `
   const { configure, sleep, spawn } = require("runtime");
-  const fiber = spawn(function waits() { sleep(1e8); });
-  const end = () => process.once("SIGUSR2", () => setImmediate(() => fiber.kill()));
-  setTimeout(() => console.log("ready"), 5);`;
+  const fiber = spawn(function waits() { console.log("ready"); sleep(1e8); });
+  const end = () => process.once("SIGUSR2", () => setImmediate(() => fiber.kill()));`;
 const info = /^1 fiber: 1 suspended\nwaits \(1\): suspended, [\d.]+ s old\n {4}at waits \(.*program\.cjs:3:.*\)\n$/;
 
 describeFibers("a signal that is asked for by configure({ runInfoSignal })", () => {
