@@ -125,7 +125,7 @@ export const atomicsPatch: ModulePatch = {
       const sleep = () => waitInFiber(...(args as WaitArguments));
       return correspondent ? correspondent.answer(sleep) : sleep();
     });
-    const { MessagePort } = require("node:worker_threads") as typeof import("node:worker_threads");
+    const { MessagePort } = globalThis;
     define.replace(MessagePort.prototype, "postMessage", send); // Worker#postMessage calls it
   },
 };

@@ -1,9 +1,10 @@
 // The hub: the thread's ordinary event loop on its ordinary stack. It alone resumes fibers; this file is its ready
 // queue. What becomes ready while a fiber runs waits here until control is back on the hub's stack.
 
+import { now } from "./clock";
+
 // As they were at the start, whatever a program puts in their place.
 const { setImmediate } = require("node:timers") as typeof import("node:timers");
-const { performance } = globalThis;
 const { nextTick } = process;
 
 /** Something that the hub runs when its turn comes. */
@@ -59,7 +60,7 @@ export function scheduled(): number {
 export function drain(): void {
   if (draining || next === queue.length) return;
   draining = true;
-  const end = performance.now() + SLICE;
+  const end = now() + SLICE;
   try {
     for (let turn = 1; next < queue.length; turn++) {
       const runnable = queue[next] as Runnable;
@@ -69,7 +70,7 @@ export function drain(): void {
       } catch (error) {
         raise(error); // a callback's, not its neighbours'
       }
-      if (turn % TURNS_BETWEEN_LOOKS === 0 && performance.now() > end) break;
+      if (turn % TURNS_BETWEEN_LOOKS === 0 && now() > end) break;
     }
   } finally {
     draining = false;

@@ -1,11 +1,10 @@
 // The fibers of this thread, as a list of plain facts.
 import { block } from "../block";
+import { now } from "../clock";
 import { begunFibers, canSuspend, currentRoot, hasRoom, inspectStacks, readyFibers } from "../coroutine";
 import { scheduleFirst } from "../hub";
 import { delayed, type FiberRecord } from "./record";
 import { firstFrame, ownFrames } from "./trace";
-
-const { performance } = globalThis;
 
 /** What there is to tell of one fiber. */
 export interface FiberInfo {
@@ -55,7 +54,7 @@ function traceHere(): string {
 }
 
 function list(running: FiberRecord | null, traces: Traces): FiberInfo[] {
-  const now = performance.now();
+  const time = now();
   const ready = readyFibers();
   const begun = begunFibers();
   const stateOf = (record: FiberRecord): FiberInfo["state"] => {
@@ -67,6 +66,6 @@ function list(running: FiberRecord | null, traces: Traces): FiberInfo[] {
   return records.map((record) => {
     const { id, name, parent, createdAt } = record;
     const stack = ownFrames(traces.get(record) ?? "");
-    return { id, name, state: stateOf(record), age: now - createdAt, where: firstFrame(stack), parent, stack };
+    return { id, name, state: stateOf(record), age: time - createdAt, where: firstFrame(stack), parent, stack };
   });
 }

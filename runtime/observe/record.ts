@@ -1,7 +1,6 @@
 // What is known of a fiber without the fiber: enough to list it, and nothing that would keep it alive.
 import { AsyncResource } from "node:async_hooks";
-
-const { performance } = globalThis;
+import { now } from "../clock";
 
 let lastId = 0;
 
@@ -11,8 +10,8 @@ let lastId = 0;
  */
 export class FiberRecord extends AsyncResource {
   readonly id = ++lastId;
-  /** On the clock of `performance.now()`. */
-  readonly createdAt = performance.now();
+  /** On the clock of `now()`. */
+  readonly createdAt = now();
 
   constructor(
     public name: string,

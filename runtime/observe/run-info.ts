@@ -1,7 +1,6 @@
 // The fibers of this thread as a tree for people, on demand or at a signal. (gevent: `print_run_info`)
 import os = require("node:os");
 
-import { isMainThread } from "node:worker_threads";
 import { invalidArgument, outOfRange } from "../errors";
 import { type FiberInfo, fibers } from "./fibers";
 
@@ -74,6 +73,7 @@ export function setRunInfoSignal(signal: unknown, name: string): void {
       throw outOfRange(name, "the name of a signal that a process can handle", signal);
     }
   }
+  const { isMainThread } = require("node:worker_threads") as typeof import("node:worker_threads");
   if (!isMainThread) return; // signals are the main thread's
   if (enabled !== null) process.off(enabled, print);
   enabled = signal as NodeJS.Signals | null;
