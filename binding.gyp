@@ -4,6 +4,7 @@
       "target_name": "runtime",
       "sources": [
         "runtime/native/binding.cc",
+        "runtime/native/cached_files.cc",
         "runtime/native/coroutine.cc",
         "runtime/native/handoff.cc",
         "runtime/native/monitor.cc",

@@ -1,12 +1,14 @@
 // fs: the *Sync functions, cooperative.
 //
 // Each runs its asynchronous twin and suspends the fiber meanwhile: the same arguments, the same checks, the same
-// results and errors. Out of a fiber, and where suspending is not safe, it is Node's own function that runs.
+// results and errors. Out of a fiber, and where suspending is not safe, it is Node's own function that runs. What the page
+// cache can answer at once does not suspend.
 import fs = require("node:fs");
 
 import { block, type Waiter } from "../runtime/block";
 import { canSuspend } from "../runtime/coroutine";
 import type { AnyFunction } from "../runtime/disguise";
+import { existsCached, readCached, readNow } from "./cached-files";
 import type { Define, ModulePatch } from "./patching";
 
 /** Functions whose twin takes the same arguments and calls back with the result; and how many arguments that is. */
@@ -80,7 +82,12 @@ function withSignal(options: unknown, signal: { aborted: boolean }): unknown {
   return typeof options === "object" ? { ...options, signal } : options;
 }
 
-function replaceWholeFile(define: Define, name: "readFile" | "writeFile" | "appendFile", optionsAt: number): void {
+function replaceWholeFile(
+  define: Define,
+  name: "readFile" | "writeFile" | "appendFile",
+  optionsAt: number,
+  atOnce: (args: unknown[]) => unknown = () => undefined,
+): void {
   const inSteps = (args: unknown[]) =>
     block<never>((waiter) => {
       const signal = { aborted: false };
@@ -94,7 +101,10 @@ function replaceWholeFile(define: Define, name: "readFile" | "writeFile" | "appe
   define.replace(
     fs,
     `${name}Sync`,
-    orElse(inSteps, (_, code) => code === "EISDIR"),
+    orElse(
+      (args) => atOnce(args) ?? inSteps(args),
+      (_, code) => code === "EISDIR",
+    ),
   );
 }
 
@@ -125,11 +135,26 @@ function replaceStat(define: Define, name: "stat" | "lstat"): void {
   );
 }
 
+/** What is still missing after the first `already` bytes, which were to be had at once. */
+function readRest(
+  fd: number,
+  buffer: NodeJS.ArrayBufferView,
+  offset: number,
+  count: number,
+  position: unknown,
+  already: number,
+): number {
+  const from = typeof position === "number" && position >= 0 ? position + already : position;
+  return block<number>((waiter) => {
+    async.read?.(fd, buffer, offset + already, already === 0 ? count : count - already, from, waiter.callback);
+  });
+}
+
 export const fsPatch: ModulePatch = {
   name: "fs",
   apply(define) {
     for (const [name, count] of Object.entries(twins)) replaceTwin(define, name, count);
-    replaceWholeFile(define, "readFile", 1);
+    replaceWholeFile(define, "readFile", 1, readCached);
     replaceWholeFile(define, "writeFile", 2);
     replaceWholeFile(define, "appendFile", 2);
     replaceStat(define, "stat");
@@ -145,6 +170,8 @@ export const fsPatch: ModulePatch = {
 
     define.replace(fs, "existsSync", (sync) => (path) => {
       if (!canSuspend()) return sync(path);
+      const known = existsCached(path);
+      if (known !== undefined) return known;
       try {
         block<void>((waiter) => start(waiter as Waiter<never>, "access", [path], 2));
         return true;
@@ -181,9 +208,11 @@ export const fsPatch: ModulePatch = {
           const options = named ? ((at ?? {}) as fs.ReadSyncOptions) : { offset: at as number, length, position };
           const offset = (options.offset ?? 0) as number;
           const count = named ? (options.length ?? buffer.byteLength - offset) : length;
-          return block<number>((waiter) => {
-            async.read?.(fd, buffer, offset, count, options.position ?? null, waiter.callback);
-          });
+          const from = options.position ?? null;
+          const read = readNow(fd, buffer, offset, count, from);
+          if (read === count || read === 0) return read; // 0: it ends there
+          const already = Math.max(read, 0);
+          return already + readRest(fd, buffer, offset, count as number, from, already);
         },
     );
 

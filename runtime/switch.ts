@@ -36,6 +36,12 @@ export interface Addon {
     report: ((name: string | null, id: number | null, duration: number, stack: string) => void) | undefined,
   ): void;
   unmonitor(): void;
+  /** A small file's contents, if they are to be had without waiting for a disk or a network. */
+  readCached(path: string | Uint8Array, asUtf8: boolean): Buffer | string | undefined;
+  /** Whether there is such a path: 1, 0, or -1 if only a disk could tell. */
+  existsCached(path: string | Uint8Array): 1 | 0 | -1;
+  /** Reads from a regular file, at its current position if that is -1; -1 if nothing is to be had without waiting. */
+  readNow(fd: number, bytes: NodeJS.ArrayBufferView, offset: number, length: number, position: number): number;
 }
 
 export interface Switch {

@@ -1,6 +1,7 @@
 // What JavaScript sees of the coroutines. No argument is checked here: coroutine.ts is the only caller.
 #include <cstdlib>
 
+#include "cached_files.h"
 #include "coroutine.h"
 
 #if NODE_MODULE_VERSION < 115
@@ -180,7 +181,8 @@ NODE_MODULE_INIT() {
   node::AddEnvironmentCleanupHook(isolate, Cleanup, instance);
   [[maybe_unused]] const bool exported = Export(context, exports, "open", Open, instance) &&
                                          Export(context, exports, "monitor", StartMonitor, instance) &&
-                                         Export(context, exports, "unmonitor", StopMonitor, instance);
+                                         Export(context, exports, "unmonitor", StopMonitor, instance) &&
+                                         ExportCachedFiles(context, exports);
 }
 
 }  // namespace runtime

@@ -1,8 +1,10 @@
+import { execFileSync, spawn as spawnProcess } from "node:child_process";
 import nodeFs, { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { info, original, patch, spawn, unpatch, withTimeout } from "runtime";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { run } from "../support/run";
 
 const fs = nodeFs as typeof nodeFs & Record<string, (...args: unknown[]) => unknown>;
 const fibers = info().switch !== "none";
@@ -48,6 +50,51 @@ const calls: Record<string, Call> = {
   "readFileSync with bad options": inDir("readFileSync", "./file", 42),
   "readFileSync with a bad path": inDir("readFileSync", 1.5),
   "readFileSync with a null byte in the path": inDir("readFileSync", "a\0b"),
+  "readFileSync of bytes that are no UTF-8, as text": (dir) => {
+    const broken = [
+      0xef, 0xbb, 0xbf, 0x61, 0xff, 0xc3, 0x28, 0xe2, 0x82, 0xf0, 0x9f, 0x98, 0x80, 0xed, 0xa0, 0x80, 0xc3,
+    ];
+    fs.writeFileSync(path.join(dir, "broken"), Buffer.from(broken));
+    const encodings = ["utf8", "UTF-8", "latin1", "base64", "hex", "utf16le", "ascii"] as const;
+    return encodings.map((encoding) => fs.readFileSync(path.join(dir, "broken"), encoding));
+  },
+  "readFileSync of an empty file": (dir) => {
+    fs.writeFileSync(path.join(dir, "empty"), "");
+    return [fs.readFileSync(path.join(dir, "empty")), fs.readFileSync(path.join(dir, "empty"), "utf8")];
+  },
+  "readFileSync of a large file": (dir) => {
+    fs.writeFileSync(path.join(dir, "large"), "0123456789abcdef".repeat(50_000));
+    return fs.readFileSync(path.join(dir, "large")).length;
+  },
+  "readFileSync through a link": inDir("readFileSync", "./link", "utf8"),
+  "readFileSync below a file": inDir("readFileSync", "./file/below"),
+  "readFileSync of what the system makes up": () => /^Name:/.test(fs.readFileSync("/proc/self/status", "utf8")),
+  "readFileSync with an empty path": inDir("readFileSync", ""),
+  "readFileSync with the encoding buffer": inDir("readFileSync", "./file", { encoding: "buffer" }),
+  "readFileSync as buffer, named": inDir("readFileSync", "./file", "buffer"),
+  "readFileSync by a path of bytes": (dir) => fs.readFileSync(Buffer.from(path.join(dir, "file")), "utf8"),
+  "readFileSync by a URL that is none of a file": (dir) => fs.readFileSync(new URL(`http://host${dir}/file`)),
+  "readSync up to the end, and beyond": withFile((fd) => {
+    const buffer = Buffer.alloc(100, ".");
+    return [fs.readSync(fd, buffer, 0, 100, null), fs.readSync(fd, buffer, 0, 100, null), buffer.toString()];
+  }),
+  "readSync from a position leaves the file's own": withFile((fd) => {
+    const buffer = Buffer.alloc(4, ".");
+    return [
+      fs.readSync(fd, buffer, 1, 2, 3),
+      buffer.toString(),
+      fs.readSync(fd, buffer, 0, 4, null),
+      buffer.toString(),
+    ];
+  }),
+  "readSync of a large file in one": (dir) => {
+    fs.writeFileSync(path.join(dir, "large"), "0123456789abcdef".repeat(50_000));
+    const fd = fs.openSync(path.join(dir, "large"));
+    const buffer = Buffer.alloc(900_000);
+    const counts = [fs.readSync(fd, buffer, 0, 900_000, null), fs.readSync(fd, buffer, 0, 100_000, 790_000)];
+    fs.closeSync(fd);
+    return counts;
+  },
   "readFileSync from a descriptor": withFile((fd) => [fs.readFileSync(fd, "utf8"), fs.readFileSync(fd, "utf8")]),
   "readFileSync by URL": (dir) => fs.readFileSync(new URL(`file://${dir}/file`), "utf8"),
   "writeFileSync, then the file": (dir) => {
@@ -217,9 +264,17 @@ describe.runIf(fibers)("fs in a fiber", () => {
 
   it("keeps the hub free: another fiber runs while one is inside", async () => {
     patch();
-    for (const name of ["readFileSync", "statSync", "readdirSync", "existsSync", "openSync"]) {
+    fs.writeFileSync(path.join(dir, "large"), Buffer.alloc(1_000_000)); // the page cache is not asked for so much
+    const targets = {
+      readFileSync: "large",
+      statSync: "file",
+      readdirSync: "",
+      existsSync: "never asked",
+      openSync: "file",
+    };
+    for (const [name, file] of Object.entries(targets)) {
       const order: string[] = [];
-      const target = name === "readdirSync" ? dir : path.join(dir, "file");
+      const target = path.join(dir, file);
       const first = spawn(() => {
         const result = (fs[name] as (target: string) => unknown)(target);
         if (name === "openSync") fs.closeSync(result as number);
@@ -229,6 +284,60 @@ describe.runIf(fibers)("fs in a fiber", () => {
       await Promise.all([first, second]);
       expect(order).toEqual(["other", name]);
     }
+  });
+
+  it("does not suspend for what the page cache can answer at once", async () => {
+    if (process.platform !== "linux") return console.log("page cache: skipped, only Linux can tell what is in it");
+    patch();
+    const file = path.join(dir, "file");
+    nodeFs.readFileSync(file);
+    const fd = nodeFs.openSync(file);
+    const answers: Record<string, () => unknown> = {
+      readFileSync: () => fs.readFileSync(file, "utf8"),
+      existsSync: () => fs.existsSync(file),
+      readSync: () => fs.readSync(fd, Buffer.alloc(7), 0, 7, 0),
+    };
+    for (const [name, answer] of Object.entries(answers)) {
+      const order: string[] = [];
+      const first = spawn(() => {
+        answer();
+        order.push(name);
+      });
+      await Promise.all([first, spawn(() => order.push("other"))]);
+      expect(order).toEqual([name, "other"]);
+    }
+    nodeFs.closeSync(fd);
+  });
+
+  it("opens nothing but plain files to see whether they can be read at once", async () => {
+    patch();
+    const fifo = path.join(dir, "fifo");
+    execFileSync("mkfifo", [fifo]);
+    // A writer that is let go only by a reader. There is one when the read has been handed to the pool.
+    const writer = spawnProcess("sh", ["-c", 'printf written > "$0"', fifo]);
+    const exit = new Promise((resolve) => writer.once("exit", resolve));
+    expect(await spawn(() => fs.readFileSync(fifo, "utf8"))).toBe("written");
+    expect(await exit).toBe(0);
+  });
+
+  it("reads nothing that Node's permission model forbids", async () => {
+    const major = Number.parseInt(process.versions.node, 10);
+    const root = path.join(__dirname, "..", "..");
+    const program = `
+      const { spawn } = require("runtime");
+      require("runtime/patch");
+      spawn(() => require("node:fs").readFileSync("/etc/hosts")).then(() => console.log("read"), ({ code }) => console.log(code));`;
+    const flags = [
+      major >= 24 ? "--permission" : "--experimental-permission",
+      "--allow-addons",
+      "--allow-worker",
+      `--allow-fs-read=${root}/*`,
+      `--allow-fs-read=${nodeFs.realpathSync(path.join(root, "node_modules"))}/*`,
+      `--allow-fs-read=${tmpdir()}/*`,
+      `--allow-fs-read=${path.dirname(process.execPath)}/*`, // node-gyp-build looks there, and for this:
+      "--allow-fs-read=/etc/alpine-release",
+    ];
+    expect((await run(program, { flags })).stdout).toBe("ERR_ACCESS_DENIED\n");
   });
 
   it("shows the fiber's own frames in an error's stack", async () => {
@@ -261,7 +370,6 @@ describe.runIf(fibers)("fs in a fiber", () => {
   it("stops reading a large file when its fiber times out", async () => {
     patch();
     const fifo = path.join(dir, "fifo");
-    const { execFileSync } = await import("node:child_process");
     execFileSync("mkfifo", [fifo]);
     const keep = nodeFs.openSync(fifo, nodeFs.constants.O_RDWR); // a writer that never writes
     const result = await spawn(() => withTimeout(20, () => fs.readFileSync(fifo), "too late"));
@@ -275,7 +383,7 @@ describe.runIf(fibers)("fs in a fiber", () => {
     let unwound = false;
     const fiber = spawn(() => {
       try {
-        fs.existsSync(path.join(dir, "file"));
+        fs.existsSync(path.join(dir, "never asked"));
       } finally {
         unwound = true;
       }

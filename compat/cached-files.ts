@@ -1,0 +1,76 @@
+// What the page cache can tell of files at once, so that nobody need suspend for it. (Linux; elsewhere nothing is known.)
+import { fileURLToPath } from "node:url";
+import { type Addon, loadAddon } from "../runtime/switch";
+
+let addon: Addon | null | undefined;
+
+function theAddon(): Addon | null {
+  if (addon !== undefined) return addon;
+  // Under Node's permission model, it is for Node's own functions to say what may be read.
+  const restricted = (process as { permission?: unknown }).permission !== undefined;
+  return (addon = restricted ? null : loadAddon());
+}
+
+/** A path as the addon takes it; undefined for what is none, which Node's own functions know how to report. */
+function pathOf(path: unknown): string | Uint8Array | undefined {
+  if (typeof path === "string" || path instanceof Uint8Array) return path;
+  if (!(path instanceof URL) || path.protocol !== "file:") return undefined;
+  try {
+    return fileURLToPath(path);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The encoding that `readFileSync`'s options ask for, null for bytes; undefined if they ask for anything unusual. */
+function encodingOf(options: unknown): BufferEncoding | null | undefined {
+  if (options === undefined || options === null) return null;
+  let encoding: unknown = options;
+  if (typeof options === "object") {
+    const { flag } = options as { flag?: unknown };
+    if (flag !== undefined && flag !== null && flag !== "r") return undefined;
+    ({ encoding } = options as { encoding?: unknown });
+  }
+  if (encoding === undefined || encoding === null) return null;
+  return typeof encoding === "string" && Buffer.isEncoding(encoding) ? encoding : undefined;
+}
+
+const utf8 = new Set<string>(["utf8", "utf-8", "UTF8", "UTF-8"]);
+
+/** The result of `readFileSync` with these arguments, if it can be had at once; else undefined. */
+export function readCached([path, options]: unknown[]): string | Buffer | undefined {
+  const known = pathOf(path);
+  const encoding = encodingOf(options);
+  if (known === undefined || encoding === undefined) return undefined;
+  const contents = theAddon()?.readCached(known, encoding !== null && utf8.has(encoding));
+  return encoding === null ? contents : contents?.toString(encoding);
+}
+
+/** The result of `existsSync`, if it can be had at once; else undefined. */
+export function existsCached(path: unknown): boolean | undefined {
+  const known = pathOf(path);
+  const answer = known === undefined ? -1 : (theAddon()?.existsCached(known) ?? -1);
+  return answer < 0 ? undefined : answer === 1;
+}
+
+/**
+ * Reads from a descriptor what can be had at once. -1 if that is nothing, or the arguments are not of the plain kind;
+ * less than `length` where the rest has to be waited for, or the file ends.
+ */
+export function readNow(
+  fd: unknown,
+  bytes: NodeJS.ArrayBufferView,
+  offset: unknown,
+  length: unknown,
+  position: unknown,
+) {
+  const from = position === null || position === undefined ? -1 : position;
+  if (!isIndex(fd, 2 ** 31 - 1) || !isIndex(offset, bytes.byteLength)) return -1;
+  if (!isIndex(length, bytes.byteLength - offset) || length === 0) return -1;
+  if (from !== -1 && !isIndex(from, Number.MAX_SAFE_INTEGER)) return -1;
+  return theAddon()?.readNow(fd, bytes, offset, length, from) ?? -1;
+}
+
+function isIndex(value: unknown, most: number): value is number {
+  return Number.isInteger(value) && (value as number) >= 0 && (value as number) <= most;
+}
