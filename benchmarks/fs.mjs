@@ -1,0 +1,19 @@
+// Reading a small file that is in the page cache.
+import { patch, program } from "./harness/machine.mjs";
+import { figuresFrom } from "./harness/process.mjs";
+import { timesAsFast, timesAsMuch } from "./harness/rounds.mjs";
+
+export default {
+  name: "fs",
+  title: "readFileSync of 2 KiB that are in the page cache",
+  contestants: () => [
+    { name: "runtime", measure: () => figuresFrom([process.execPath, "-r", patch, program("ours/read-file.cjs")]) },
+    { name: "plain node", measure: () => figuresFrom([process.execPath, program("peers/read-file.cjs")]) },
+    { name: "fs.promises", measure: () => figuresFrom([process.execPath, program("peers/read-file-promises.cjs")]) },
+  ],
+  rows: [
+    { key: "bytes", what: "as bytes (ns)", peer: "plain node", compare: timesAsMuch, atMost: 1.5 },
+    { key: "text", what: "as text (ns)", peer: "plain node", compare: timesAsMuch, atMost: 1.5 },
+    { key: "text", what: "as text (ns)", peer: "fs.promises", compare: timesAsFast, atLeast: 5 },
+  ],
+};
