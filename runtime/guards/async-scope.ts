@@ -6,7 +6,7 @@
 // its resumes, on the resumer's stack, and balances. To the program it is the same fiber.
 import { AsyncResource } from "node:async_hooks";
 import { block, shielded } from "../block";
-import { begin, Coroutine, canSuspend, current, State } from "../coroutine";
+import { begin, Coroutine, canSuspend, current, hasRoom, State } from "../coroutine";
 
 class Scope extends Coroutine {
   failed = false;
@@ -36,6 +36,8 @@ class Scope extends Coroutine {
 
 // `plainly`: without a stack of its own it cannot suspend, and where there is no room for one it must go without.
 function runAsScope(host: Coroutine, scope: Scope, plainly: () => unknown): unknown {
+  // A stack overflow between the entering of a scope and its leaving would leave it entered, and Node aborts the process.
+  if (!hasRoom()) throw new RangeError("Maximum call stack size exceeded");
   if (!scope.prepare()) return plainly();
   scope.interrupts = host.interrupts;
   scope.shields = host.shields;
