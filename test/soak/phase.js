@@ -8,7 +8,26 @@ const os = require("node:os");
 const path = require("node:path");
 const { sleepSync } = require("node:timers");
 const { Worker, isMainThread, workerData } = require("node:worker_threads");
-const { Fiber, FiberExit, info, sleep, spawn, Timeout, wait, withTimeout } = require("runtime");
+const {
+  Condition,
+  Event,
+  Fiber,
+  FiberExit,
+  info,
+  joinAll,
+  monitor,
+  Pool,
+  Queue,
+  Semaphore,
+  sleep,
+  spawn,
+  stats,
+  Timeout,
+  wait,
+  waitAll,
+  withTimeout,
+  fibers,
+} = require("runtime");
 
 const [seconds, seed] = isMainThread ? process.argv.slice(2).map(Number) : [workerData.seconds, workerData.seed];
 
@@ -121,6 +140,78 @@ const works = {
       outer.cancel();
     }
   },
+  queue() {
+    const queue = new Queue(1 + below(3));
+    const got = [];
+    const readers = [0, 1, 2].map(() =>
+      spawn(() => {
+        for (const item of queue) got.push(item);
+      }),
+    );
+    const lost = spawn(() => queue.get(below(3)));
+    lost.link(() => {});
+    for (let item = 0; item < 20; item++) queue.put(item);
+    lost.kill();
+    queue.shutdown();
+    joinAll(readers);
+    if (typeof lost.value === "number") got.push(lost.value);
+    check(got.sort((a, b) => a - b).join() === Array.from({ length: 20 }, (_, i) => i).join(), "queue");
+  },
+  semaphore() {
+    const semaphore = new Semaphore(2);
+    const users = Array.from({ length: 10 }, () =>
+      spawn(() =>
+        semaphore.runExclusive(() => {
+          check(semaphore.counter < 2, "permits");
+          sleep(below(2));
+        }),
+      ),
+    );
+    users[below(10)].kill();
+    waitAll(users);
+    check(semaphore.counter === 2, "permits are back");
+  },
+  pool() {
+    const pool = new Pool(1 + below(4));
+    const doubled = pool.map(
+      (n) => {
+        sleep(below(2));
+        return n * 2;
+      },
+      [1, 2, 3, 4, 5],
+    );
+    check(doubled.join() === "2,4,6,8,10", "pool");
+    const values = new Set(pool.imapUnordered((n) => (sleep(below(2)), n), [1, 2, 3], { maxSize: 2 }));
+    check(values.size === 3 && pool.freeCount === pool.size, "imapUnordered");
+  },
+  signals() {
+    const event = new Event();
+    const condition = new Condition();
+    let ready = false;
+    const waiters = [
+      spawn(() => event.wait()),
+      spawn(() => condition.runExclusive(() => condition.waitFor(() => ready))),
+      spawn(() => event.wait(AbortSignal.timeout(1))),
+    ];
+    for (const waiter of waiters) waiter.link(() => {});
+    sleep(below(3));
+    condition.runExclusive(() => {
+      ready = true;
+      condition.notifyAll();
+    });
+    event.set();
+    check(joinAll(waiters).length === 3 && waiters[0].value === true && waiters[1].value === true, "signals");
+  },
+  look() {
+    if (below(20) > 0) return; // every stack is asked where it is
+    const { id } = Fiber.current;
+    check(
+      fibers().some((fiber) => fiber.id === id && fiber.state === "running"),
+      "fibers",
+    );
+    check(stats().running === 1, "stats");
+  },
+  watch: () => (below(2) ? monitor({ threshold: 1 + below(20), report() {} }) : monitor().stop()),
   context() {
     const id = below(1e6);
     storage.run(id, () => {
