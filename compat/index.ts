@@ -8,6 +8,7 @@ import { netPatch } from "./net";
 import { Patches } from "./patching";
 import { streamPatch } from "./stream";
 import { timersPatch } from "./timers";
+import { zlibPatch } from "./zlib";
 // What they declare in Node's modules is for users too: an import of names alone is not in the emitted types.
 import "./dns";
 import "./http";
@@ -24,6 +25,7 @@ const patches = new Patches([
   httpPatch,
   httpsPatch,
   atomicsPatch,
+  zlibPatch,
 ]);
 
 /** Which modules to patch, by name: `{ fs: true, net: false }`. Those that are not named are patched. */

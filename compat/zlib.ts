@@ -1,0 +1,91 @@
+// zlib: the *Sync functions, cooperative.
+//
+// Each runs its callback twin, which works in Node's thread pool, and suspends the fiber meanwhile; also for a few
+// bytes, for which the way there and back takes longer than the work. Node's own function cannot be looked at while it
+// works; this one can: an input that another fiber changes meanwhile is compressed as it is when its turn comes.
+import zlib = require("node:zlib");
+
+import { isAnyArrayBuffer } from "node:util/types";
+
+import { block } from "../runtime/block";
+import { canSuspend } from "../runtime/coroutine";
+import type { AnyFunction } from "../runtime/disguise";
+import type { Define, ModulePatch } from "./patching";
+
+/** The functions by the name of their twin, and the largest flush flag that they take. Not all Nodes have zstd's. */
+const twins: Record<string, number> = {
+  deflate: zlib.constants.Z_BLOCK,
+  inflate: zlib.constants.Z_BLOCK,
+  gzip: zlib.constants.Z_BLOCK,
+  gunzip: zlib.constants.Z_BLOCK,
+  deflateRaw: zlib.constants.Z_BLOCK,
+  inflateRaw: zlib.constants.Z_BLOCK,
+  unzip: zlib.constants.Z_BLOCK,
+  brotliCompress: zlib.constants.BROTLI_OPERATION_EMIT_METADATA,
+  brotliDecompress: zlib.constants.BROTLI_OPERATION_EMIT_METADATA,
+  zstdCompress: 2, // ZSTD_e_end
+  zstdDecompress: 2,
+};
+
+/** All options that mean something to a *Sync function, save `flush`. */
+const known = [
+  "chunkSize",
+  "dictionary",
+  "finishFlush",
+  "info",
+  "level",
+  "maxOutputLength",
+  "memLevel",
+  "params",
+  "pledgedSrcSize",
+  "rejectGarbageAfterEnd",
+  "strategy",
+  "windowBits",
+];
+
+/**
+ * The twin is a stream: it would also take what a *Sync function does not know (`objectMode`, `transform`), and `flush`
+ * as what the last chunk is flushed with, too, if it is the stronger flag. A wrong `flush` it shall see, and refuse.
+ */
+function streamOptions(options: unknown, largestFlush: number, signal: AbortSignal): Record<string, unknown> {
+  const given = Object(options) as Record<string, unknown>;
+  const passed: Record<string, unknown> = { signal };
+  for (const name of known) if (given[name] !== undefined) passed[name] = given[name];
+  const { flush } = given;
+  const valid = Number.isFinite(flush) && (flush as number) >= 0 && (flush as number) <= largestFlush;
+  if (!valid) passed.flush = flush;
+  return passed;
+}
+
+function replaceTwin(define: Define, name: string, largestFlush: number): void {
+  const twin = (zlib as unknown as Record<string, AnyFunction>)[name] as AnyFunction;
+  define.replace(zlib, `${name}Sync`, (sync) => (...args) => {
+    const [input, options] = args;
+    const isInput = typeof input === "string" || ArrayBuffer.isView(input) || isAnyArrayBuffer(input);
+    if (!canSuspend() || !isInput) return sync(...args); // which says what is wrong
+    const bytes = typeof input === "string" ? Buffer.from(input) : input;
+    if (name === "zstdCompress" && (options?.pledgedSrcSize ?? options?.finishFlush) !== undefined)
+      return sync(...args);
+    try {
+      return block((waiter) => {
+        const abort = new AbortController();
+        const passed = streamOptions(options, largestFlush, abort.signal);
+        // All at once, zstd knows how much it is, and adapts to it.
+        if (name === "zstdCompress") passed.pledgedSrcSize = bytes.byteLength;
+        twin(bytes, passed, waiter.callback);
+        return () => abort.abort();
+      });
+    } catch (error) {
+      // Node 22 knows that error in the twin only.
+      if ((error as NodeJS.ErrnoException | null)?.code !== "ERR_TRAILING_JUNK_AFTER_STREAM_END") throw error;
+      return sync(...args);
+    }
+  });
+}
+
+export const zlibPatch: ModulePatch = {
+  name: "zlib",
+  apply(define) {
+    for (const [name, largestFlush] of Object.entries(twins)) replaceTwin(define, name, largestFlush);
+  },
+};
