@@ -1,6 +1,7 @@
 // The patch: which of Node's modules it covers, and how a program turns it on and off.
 import { invalidArgument } from "../runtime/errors";
 import { atomicsPatch } from "./atomics";
+import { cryptoPatch } from "./crypto";
 import { dnsPatch } from "./dns";
 import { fsPatch } from "./fs";
 import { httpPatch, httpsPatch } from "./http";
@@ -25,6 +26,7 @@ const patches = new Patches([
   httpPatch,
   httpsPatch,
   atomicsPatch,
+  cryptoPatch,
   zlibPatch,
 ]);
 
