@@ -8,8 +8,7 @@
 // When the fiber is killed, so is the child: by the call's `killSignal` if it names one, else by SIGKILL, which no child
 // survives (as Python's subprocess.run does it). Its pipes are closed, nobody waits for it any longer. Only the child
 // itself gets the signal, as with `timeout`; processes that it has started are on their own.
-import childProcess = require("node:child_process");
-
+import type childProcess from "node:child_process";
 import type { Socket } from "node:net";
 import { getSystemErrorMap, getSystemErrorName } from "node:util";
 
@@ -37,7 +36,8 @@ declare module "child_process" {
 type Result = childProcess.SpawnSyncReturns<Buffer | string | null>;
 type Options = Omit<childProcess.SpawnSyncOptions, "stdio"> & { stdio?: unknown };
 
-const { spawn } = childProcess;
+/** As it was when child_process was patched; loading that takes a millisecond. */
+let spawn: typeof childProcess.spawn;
 
 const MAX_BUFFER = 1024 * 1024;
 const LONGEST_TIMER = 2 ** 31 - 1;
@@ -273,6 +273,9 @@ function waitSync(this: childProcess.ChildProcess): { code: number | null; signa
 export const childProcessPatch: ModulePatch = {
   name: "child_process",
   apply(define) {
+    const childProcess: typeof import("node:child_process") = require("node:child_process");
+    ({ spawn } = childProcess);
+
     define.replace(childProcess, "spawnSync", (sync) => (...args) => {
       const given = canSuspend() ? spawnArguments(args) : undefined;
       return (given && spawnInFiber(...given)) ?? sync(...args);

@@ -3,7 +3,6 @@
 // Each runs its callback twin, which works in Node's thread pool, and suspends the fiber meanwhile; also for a few
 // bytes, for which the way there and back takes longer than the work. Node's own function cannot be looked at while it
 // works; this one can: an input that another fiber changes meanwhile is compressed as it is when its turn comes.
-import zlib = require("node:zlib");
 
 import { isAnyArrayBuffer } from "node:util/types";
 
@@ -14,15 +13,15 @@ import type { Define, ModulePatch } from "./patching";
 
 /** The functions by the name of their twin, and the largest flush flag that they take. Not all Nodes have zstd's. */
 const twins: Record<string, number> = {
-  deflate: zlib.constants.Z_BLOCK,
-  inflate: zlib.constants.Z_BLOCK,
-  gzip: zlib.constants.Z_BLOCK,
-  gunzip: zlib.constants.Z_BLOCK,
-  deflateRaw: zlib.constants.Z_BLOCK,
-  inflateRaw: zlib.constants.Z_BLOCK,
-  unzip: zlib.constants.Z_BLOCK,
-  brotliCompress: zlib.constants.BROTLI_OPERATION_EMIT_METADATA,
-  brotliDecompress: zlib.constants.BROTLI_OPERATION_EMIT_METADATA,
+  deflate: 5, // Z_BLOCK
+  inflate: 5,
+  gzip: 5,
+  gunzip: 5,
+  deflateRaw: 5,
+  inflateRaw: 5,
+  unzip: 5,
+  brotliCompress: 3, // BROTLI_OPERATION_EMIT_METADATA
+  brotliDecompress: 3,
   zstdCompress: 2, // ZSTD_e_end
   zstdDecompress: 2,
 };
@@ -57,8 +56,8 @@ function streamOptions(options: unknown, largestFlush: number, signal: AbortSign
   return passed;
 }
 
-function replaceTwin(define: Define, name: string, largestFlush: number): void {
-  const twin = (zlib as unknown as Record<string, AnyFunction>)[name] as AnyFunction;
+function replaceTwin(define: Define, zlib: Record<string, AnyFunction>, name: string, largestFlush: number): void {
+  const twin = zlib[name] as AnyFunction;
   define.replace(zlib, `${name}Sync`, (sync) => (...args) => {
     const [input, options] = args;
     const isInput = typeof input === "string" || ArrayBuffer.isView(input) || isAnyArrayBuffer(input);
@@ -86,6 +85,7 @@ function replaceTwin(define: Define, name: string, largestFlush: number): void {
 export const zlibPatch: ModulePatch = {
   name: "zlib",
   apply(define) {
-    for (const [name, largestFlush] of Object.entries(twins)) replaceTwin(define, name, largestFlush);
+    const zlib = require("node:zlib"); // not before: it takes milliseconds to load
+    for (const [name, largestFlush] of Object.entries(twins)) replaceTwin(define, zlib, name, largestFlush);
   },
 };

@@ -101,10 +101,10 @@ const spawnCalls: Record<string, Call> = {
   "an object in stdio that is no stream": sh(echo, { stdio: ["pipe", {}, "pipe"] }),
   "a timeout that is not reached": sh(echo, { timeout: 60_000 }),
   "a long timeout": sh(echo, { timeout: 2 ** 40 }),
-  "a timeout": sh("echo begun; exec sleep 60", { timeout: 300 }),
+  "a timeout": sh("exec sleep 60", { timeout: 50 }),
   "a timeout, and a signal to kill with": sh("exec sleep 60", { timeout: 50, killSignal: "SIGINT" }),
   "a timeout, and a number to kill with": sh("exec sleep 60", { timeout: 50, killSignal: 9 }),
-  "a timeout, while only somebody else has the pipes": sh("sleep 2 & exit 4", { timeout: 300 }),
+  "a timeout, while only somebody else has the pipes": sh("sleep 3 & exit 4", { timeout: 1000 }),
   "somebody else who has the pipes": sh("(sleep 0.1; echo late) & echo early"),
   "a child that closes its pipes and goes on": sh("exec >&- 2>&-; sleep 0.1; exit 5"),
   "a timeout that is none": sh(echo, { timeout: -1 }),
@@ -419,6 +419,21 @@ describe("child_process out of a fiber", () => {
     expect(thrown(() => child.waitSync()).code).toBe("ERR_NOT_IN_FIBER");
     child.kill();
     await new Promise((resolve) => child.on("close", resolve));
+  });
+
+  it("is reached by those who import it by name after the patch", () => {
+    const program = `import "runtime/patch"; import { execSync } from "node:child_process"; import { gzipSync } from "zlib";
+      import { sign } from "crypto"; import { original } from "runtime";
+      console.log(execSync !== original("child_process", "execSync"), gzipSync !== original("zlib", "gzipSync"),
+        sign !== original("crypto", "sign"))`;
+    const output = own("execFileSync")(process.execPath, ["--input-type=module", "-e", program], { encoding: "utf8" });
+    expect(output).toBe("true true true\n");
+  });
+
+  it("is not loaded by those who do not patch it", () => {
+    const program = `require("runtime").patch({ child_process: false, zlib: false });
+      console.log(process.moduleLoadList.filter((name) => /^NativeModule (child_process|zlib)$/.test(name)))`;
+    expect(own("execFileSync")(process.execPath, ["-e", program], { encoding: "utf8" })).toBe("[]\n");
   });
 
   it("keeps the name, length and properties of every function", async () => {
