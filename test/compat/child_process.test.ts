@@ -278,6 +278,21 @@ describeFibers("child_process in a fiber", () => {
     });
   }
 
+  it("leaves nothing that would keep the program alive when the fiber is killed", async () => {
+    const other = path.join(dir, "other");
+    // Somebody else keeps the pipes open.
+    const { script, pid } = withPid(`sleep 600 & echo $! > ${other}`, "while :; do sleep 0.01; done");
+    const program = `require("runtime/patch"); const { spawn } = require("runtime");
+      const options = { timeout: 600_000, input: Buffer.alloc(1_000_000) };
+      const fiber = spawn(() => require("node:child_process").execSync(process.argv[1], options));
+      process.on("message", () => { process.disconnect(); spawn(() => fiber.kill()); });`;
+    const child = start(process.execPath, ["-e", program, script], { stdio: ["ignore", "inherit", "inherit", "ipc"] });
+    await until(pid);
+    child.send("kill");
+    expect(await inFiber(() => child.waitSync())).toEqual({ code: 0, signal: null });
+    process.kill(Number(fs.readFileSync(other, "utf8")));
+  });
+
   it("kills by the call's killSignal when the fiber is killed", async () => {
     const left = path.join(dir, "left");
     const { script, pid } = withPid(`trap 'echo interrupted > ${left}; exit' INT`, "while :; do sleep 0.01; done");
