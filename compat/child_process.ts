@@ -6,8 +6,9 @@
 // is not there. So are forms of `stdio` that spawn does not take.
 //
 // When the fiber is killed, so is the child: by the call's `killSignal` if it names one, else by SIGKILL, which no child
-// survives (as Python's subprocess.run does it). Its pipes are closed, nobody waits for it any longer. Only the child
-// itself gets the signal, as with `timeout`; processes that it has started are on their own.
+// survives (as Python's subprocess.run does it). Its pipes are closed, nobody waits for it any longer, also if it survives
+// the signal that the call has named. Only the child itself gets the signal, as with `timeout`; processes that it has
+// started are on their own. Input that another fiber changes before the child has taken it reaches the child changed.
 import type childProcess from "node:child_process";
 import type { Socket } from "node:net";
 import { getSystemErrorMap, getSystemErrorName } from "node:util";
@@ -125,12 +126,17 @@ class Run {
   /** Nobody waits any longer. */
   abandon(): void {
     this.#close();
-    if (!this.#exited) this.#child.kill(this.#options.killSignal ?? "SIGKILL");
+    this.#kill("SIGKILL");
     this.#child.unref();
   }
 
-  get #exited(): boolean {
-    return this.#child.exitCode !== null || this.#child.signalCode !== null;
+  #kill(usual: NodeJS.Signals): void {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    try {
+      this.#child.kill(this.#options.killSignal ?? usual);
+    } catch {
+      this.#child.kill("SIGKILL"); // the system does not have that signal: as Node's own spawnSync does
+    }
   }
 
   #collect(stream: Socket): Buffer[] {
@@ -152,7 +158,7 @@ class Run {
     if (this.#stopped) return;
     this.#error = errnoOf(code);
     this.#close();
-    if (!this.#exited) this.#child.kill(this.#options.killSignal ?? "SIGTERM");
+    this.#kill("SIGTERM");
   }
 
   #close(): void {

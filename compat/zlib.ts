@@ -2,7 +2,8 @@
 //
 // Each runs its callback twin, which works in Node's thread pool, and suspends the fiber meanwhile; also for a few
 // bytes, for which the way there and back takes longer than the work. Node's own function cannot be looked at while it
-// works; this one can: an input that another fiber changes meanwhile is compressed as it is when its turn comes.
+// works; this one can: an input that another fiber changes meanwhile is compressed as it is when its turn comes. The
+// engine that the option `info` hands out is a stream that has ended and is destroyed; Node's own leaves it as it was.
 
 import { isAnyArrayBuffer } from "node:util/types";
 
@@ -63,6 +64,7 @@ function replaceTwin(define: Define, zlib: Record<string, AnyFunction>, name: st
     const isInput = typeof input === "string" || ArrayBuffer.isView(input) || isAnyArrayBuffer(input);
     if (!canSuspend() || !isInput) return sync(...args); // which says what is wrong
     const bytes = typeof input === "string" ? Buffer.from(input) : input;
+    // zstd has two ways to be told the size, one of which the twin does not have.
     if (name === "zstdCompress" && (options?.pledgedSrcSize ?? options?.finishFlush) !== undefined)
       return sync(...args);
     try {
