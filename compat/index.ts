@@ -1,6 +1,8 @@
 // The patch: which of Node's modules it covers, and how a program turns it on and off.
 import { invalidArgument } from "../runtime/errors";
 import { atomicsPatch } from "./atomics";
+import { childProcessPatch } from "./child_process";
+import { cryptoPatch } from "./crypto";
 import { dnsPatch } from "./dns";
 import { fsPatch } from "./fs";
 import { httpPatch, httpsPatch } from "./http";
@@ -8,7 +10,9 @@ import { netPatch } from "./net";
 import { Patches } from "./patching";
 import { streamPatch } from "./stream";
 import { timersPatch } from "./timers";
+import { zlibPatch } from "./zlib";
 // What they declare in Node's modules is for users too: an import of names alone is not in the emitted types.
+import "./child_process";
 import "./dns";
 import "./http";
 import "./net";
@@ -24,6 +28,9 @@ const patches = new Patches([
   httpPatch,
   httpsPatch,
   atomicsPatch,
+  childProcessPatch,
+  cryptoPatch,
+  zlibPatch,
 ]);
 
 /** Which modules to patch, by name: `{ fs: true, net: false }`. Those that are not named are patched. */
