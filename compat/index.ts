@@ -2,6 +2,7 @@
 import { invalidArgument } from "../runtime/errors";
 import { atomicsPatch } from "./atomics";
 import { dnsPatch } from "./dns";
+import { eventsPatch } from "./events";
 import { fsPatch } from "./fs";
 import { httpPatch, httpsPatch } from "./http";
 import { netPatch } from "./net";
@@ -10,6 +11,7 @@ import { streamPatch } from "./stream";
 import { timersPatch } from "./timers";
 // What they declare in Node's modules is for users too: an import of names alone is not in the emitted types.
 import "./dns";
+import "./events";
 import "./http";
 import "./net";
 import "./stream";
@@ -17,6 +19,7 @@ import "./timers";
 
 const patches = new Patches([
   fsPatch,
+  eventsPatch,
   streamPatch,
   timersPatch,
   dnsPatch,
