@@ -9,6 +9,7 @@ import { netPatch } from "./net";
 import { Patches } from "./patching";
 import { streamPatch } from "./stream";
 import { timersPatch } from "./timers";
+import { workerThreadsPatch } from "./worker_threads";
 // What they declare in Node's modules is for users too: an import of names alone is not in the emitted types.
 import "./dns";
 import "./events";
@@ -16,6 +17,7 @@ import "./http";
 import "./net";
 import "./stream";
 import "./timers";
+import "./worker_threads";
 
 const patches = new Patches([
   fsPatch,
@@ -26,6 +28,7 @@ const patches = new Patches([
   netPatch,
   httpPatch,
   httpsPatch,
+  workerThreadsPatch,
   atomicsPatch,
 ]);
 
