@@ -39,12 +39,12 @@ export class Inbox<T> {
 
   /**
    * Takes what is next, waiting for it.
-   * @param limit is checked here
    * @param entry the function of the program's that stack traces begin with
+   * @param ms what a Timeout tells, where `limit` is only what is left of it
    * @returns null when it is closed, and empty
    * @throws Timeout, AbortError
    */
-  take(limit: Limit, entry: (...args: never[]) => unknown): { readonly value: T } | null {
+  take(limit: Limit, entry: (...args: never[]) => unknown, ms = timeoutOf(limit)): { readonly value: T } | null {
     this.#waiting++;
     try {
       const item = this.#items.get(limit);
@@ -52,7 +52,7 @@ export class Inbox<T> {
       return item;
     } catch (error) {
       if (error instanceof ShutDown) return null;
-      throw error instanceof Empty ? new Timeout(timeoutOf(limit)) : error;
+      throw error instanceof Empty ? new Timeout(ms) : error;
     } finally {
       this.#waiting--;
     }

@@ -7,6 +7,7 @@ import { fsPatch } from "./fs";
 import { httpPatch, httpsPatch } from "./http";
 import { netPatch } from "./net";
 import { Patches } from "./patching";
+import { readlinePatch } from "./readline";
 import { streamPatch } from "./stream";
 import { timersPatch } from "./timers";
 import { workerThreadsPatch } from "./worker_threads";
@@ -15,6 +16,7 @@ import "./dns";
 import "./events";
 import "./http";
 import "./net";
+import "./readline";
 import "./stream";
 import "./timers";
 import "./worker_threads";
@@ -28,6 +30,7 @@ const patches = new Patches([
   netPatch,
   httpPatch,
   httpsPatch,
+  readlinePatch,
   workerThreadsPatch,
   atomicsPatch,
 ]);
