@@ -1,6 +1,7 @@
 // The patch: which of Node's modules it covers, and how a program turns it on and off.
 import { invalidArgument } from "../runtime/errors";
 import { atomicsPatch } from "./atomics";
+import { dgramPatch } from "./dgram";
 import { dnsPatch } from "./dns";
 import { eventsPatch } from "./events";
 import { fsPatch } from "./fs";
@@ -12,6 +13,7 @@ import { streamPatch } from "./stream";
 import { timersPatch } from "./timers";
 import { workerThreadsPatch } from "./worker_threads";
 // What they declare in Node's modules is for users too: an import of names alone is not in the emitted types.
+import "./dgram";
 import "./dns";
 import "./events";
 import "./http";
@@ -28,6 +30,7 @@ const patches = new Patches([
   timersPatch,
   dnsPatch,
   netPatch,
+  dgramPatch,
   httpPatch,
   httpsPatch,
   readlinePatch,
