@@ -11,6 +11,7 @@ import { Patches } from "./patching";
 import { readlinePatch } from "./readline";
 import { streamPatch } from "./stream";
 import { timersPatch } from "./timers";
+import { tlsPatch } from "./tls";
 import { workerThreadsPatch } from "./worker_threads";
 // What they declare in Node's modules is for users too: an import of names alone is not in the emitted types.
 import "./dgram";
@@ -21,6 +22,7 @@ import "./net";
 import "./readline";
 import "./stream";
 import "./timers";
+import "./tls";
 import "./worker_threads";
 
 const patches = new Patches([
@@ -30,6 +32,7 @@ const patches = new Patches([
   timersPatch,
   dnsPatch,
   netPatch,
+  tlsPatch,
   dgramPatch,
   httpPatch,
   httpsPatch,
