@@ -1,8 +1,11 @@
 // dgram: datagrams in blocking style.
-import type { BindOptions, RemoteInfo, Socket } from "node:dgram";
+import type { RemoteInfo, Socket } from "node:dgram";
+import { type AddressInfo, isIP } from "node:net";
+import { inspect } from "node:util";
 
 import { block, refusal, withFiberStack } from "../runtime/block";
 import { canSuspend } from "../runtime/coroutine";
+import type { AnyFunction } from "../runtime/disguise";
 import { invalidArgument } from "../runtime/errors";
 import { checkLimit, type Limit } from "../runtime/limit";
 import { heed } from "../runtime/park/operations/streams";
@@ -12,14 +15,14 @@ import type { ModulePatch } from "./patching";
 declare module "dgram" {
   interface Socket {
     /**
-     * `bind`, returning when the socket is bound. Arguments as for `bind`, without the callback. Suspends the fiber;
-     * when that is killed, the socket is closed. From then on datagrams are kept for `recvSync`.
-     * @returns the socket
-     * @throws what the "error" event would bring: EADDRINUSE, EACCES, ENOTFOUND, ...; and what `bind` throws:
-     *   ERR_SOCKET_ALREADY_BOUND, ...; ERR_NOT_IN_FIBER out of a fiber
+     * Binds the socket, and returns its address: Node's own from Node 24.21 on, which needs no fiber; before that the
+     * same for fibers, which it suspends, and when that is killed, the socket is closed. From then on datagrams are
+     * kept for `recvSync`, if this is called in a fiber.
+     * @param options `port`, default 0: any; `address`, a numeric one, default: all
+     * @throws EADDRINUSE, EACCES, ...; ERR_INVALID_ARG_VALUE for an address that is not numeric;
+     *   ERR_SOCKET_ALREADY_BOUND; before Node 24.21 ERR_NOT_IN_FIBER out of a fiber
      */
-    bindSync(port?: number, address?: string): this;
-    bindSync(options: BindOptions): this;
+    bindSync(options?: { port?: number; address?: string }): AddressInfo;
     /**
      * `send`, returning when the kernel has the datagram. Arguments as for `send`, without the callback. Suspends the
      * fiber; what was handed over is not taken back when that is killed.
@@ -123,30 +126,44 @@ function checkNoCallback(args: unknown[], name: string): void {
   if (typeof last === "function") throw invalidArgument(name, "without a callback after it", last);
 }
 
-function bindSync(this: Socket, ...args: unknown[]): Socket {
-  checkNoCallback(args, "port");
+/** As Node's own, where there is none. */
+function bindSync(this: Socket, options: { port?: number; address?: string } = {}): AddressInfo {
+  if (typeof options !== "object" || options === null) throw invalidArgument("options", "of type object", options);
+  const { port, address } = options;
+  if (address && !isIP(address)) {
+    const error = new TypeError(
+      `The argument 'options.address' must be a numeric IP address; bindSync does not perform DNS resolution. ` +
+        `Received ${inspect(address)}`,
+    );
+    throw Object.assign(error, { code: "ERR_INVALID_ARG_VALUE" });
+  }
+  let stop = () => {};
   try {
     block<void>((waiter) => {
-      (this.bind as (...args: unknown[]) => void)(...args);
-      Mailbox.of(this);
-      const settle = (error: unknown) => {
-        stop();
-        waiter.callback(error);
-      };
-      const stop = heed(this, {
-        listening: () => settle(null),
-        error: settle,
-        close: () => settle(notRunning()),
+      stop = heed(this, {
+        listening: () => waiter.resolve(),
+        error: (error: Error) => waiter.reject(error),
+        close: () => waiter.reject(notRunning()),
       });
-      return () => {
-        stop();
-        closeQuietly(this);
-      };
+      this.bind({ port, address, exclusive: true });
+      return () => closeQuietly(this);
     });
   } catch (error) {
     throw withFiberStack(error, bindSync);
+  } finally {
+    stop();
   }
-  return this;
+  Mailbox.of(this);
+  return this.address();
+}
+
+/** `bind`, and datagrams are kept from then on. */
+function keeping(bind: AnyFunction): AnyFunction {
+  return function (this: Socket, ...args) {
+    const address = Reflect.apply(bind, this, args);
+    if (canSuspend()) Mailbox.of(this);
+    return address;
+  };
 }
 
 function closeQuietly(socket: Socket): void {
@@ -199,7 +216,8 @@ export const dgramPatch: ModulePatch = {
   name: "dgram",
   apply(define) {
     const { Socket } = require("node:dgram") as typeof import("node:dgram"); // not before it is asked for
-    define.add(Socket.prototype, "bindSync", bindSync);
+    if ("bindSync" in Socket.prototype) define.replace(Socket.prototype, "bindSync", keeping);
+    else define.add(Socket.prototype, "bindSync", bindSync);
     define.add(Socket.prototype, "sendSync", sendSync);
     define.add(Socket.prototype, "recvSync", recvSync);
   },
