@@ -230,6 +230,14 @@ describeSecure("tls", () => {
     expect(accepted).toHaveLength(1);
   });
 
+  test("contexts may be made in the hub and in several fibers", async () => {
+    const contexts = [tls.createSecureContext()];
+    for (let i = 0; i < 3; i++) contexts.push(await inFiber(() => tls.createSecureContext()));
+    expect(contexts).toHaveLength(4);
+    const error = await inFiber(() => thrown(() => tls.createSecureContext({ cert: "none" })));
+    expect(error.code).toMatch(/^ERR_/);
+  });
+
   test("out of a fiber it is refused", async () => {
     await settle();
     const server = tls.createServer({ ...certificate });
