@@ -23,14 +23,6 @@ declare module "tls" {
   function connectSync(options: ConnectionOptions): TLSSocket;
   function connectSync(port: number, host?: string, options?: ConnectionOptions): TLSSocket;
   function connectSync(port: number, options?: ConnectionOptions): TLSSocket;
-
-  interface Server {
-    /**
-     * As `net.Server#acceptSync`: the next connection whose handshake has succeeded ("secureConnection"); null when the
-     * server does not listen (any more). One whose handshake fails is a "tlsClientError" event, and nobody's to accept.
-     */
-    acceptSync(): TLSSocket | null;
-  }
 }
 
 /**
