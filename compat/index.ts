@@ -3,30 +3,45 @@ import { invalidArgument } from "../runtime/errors";
 import { atomicsPatch } from "./atomics";
 import { childProcessPatch } from "./child_process";
 import { cryptoPatch } from "./crypto";
+import { dgramPatch } from "./dgram";
 import { dnsPatch } from "./dns";
+import { eventsPatch } from "./events";
 import { fsPatch } from "./fs";
 import { httpPatch, httpsPatch } from "./http";
 import { netPatch } from "./net";
 import { Patches } from "./patching";
+import { readlinePatch } from "./readline";
 import { streamPatch } from "./stream";
 import { timersPatch } from "./timers";
+import { tlsPatch } from "./tls";
+import { workerThreadsPatch } from "./worker_threads";
 import { zlibPatch } from "./zlib";
 // What they declare in Node's modules is for users too: an import of names alone is not in the emitted types.
 import "./child_process";
+import "./dgram";
 import "./dns";
+import "./events";
 import "./http";
 import "./net";
+import "./readline";
 import "./stream";
 import "./timers";
+import "./tls";
+import "./worker_threads";
 
 const patches = new Patches([
   fsPatch,
+  eventsPatch,
   streamPatch,
   timersPatch,
   dnsPatch,
   netPatch,
+  tlsPatch,
+  dgramPatch,
   httpPatch,
   httpsPatch,
+  readlinePatch,
+  workerThreadsPatch,
   atomicsPatch,
   childProcessPatch,
   cryptoPatch,

@@ -60,6 +60,9 @@ declare module "net" {
     /**
      * The next connection, in the order they came in; null when the server does not listen (any more). Suspends the
      * fiber until there is one. Several fibers may wait, each gets another.
+     *
+     * Of a `tls.Server` it is the next TLSSocket whose handshake has succeeded ("secureConnection"); a handshake that
+     * fails is a "tlsClientError" event, and nobody's to accept.
      */
     acceptSync(): Socket | null;
     /**

@@ -1,9 +1,13 @@
 // stream: reading and writing in blocking style. What is added to Readable and Writable is there for every socket, file
 // stream, HTTP message and pipe.
 import { OutgoingMessage } from "node:http";
-import { Duplex, Readable, Writable } from "node:stream";
+
+import stream = require("node:stream");
+
+import { whenAborted } from "../runtime/abort";
 import { block, type Waiter, withFiberStack } from "../runtime/block";
 import { invalidArgument, outOfRange } from "../runtime/errors";
+import { checkLimit } from "../runtime/limit";
 import {
   type Chunk,
   DataListener,
@@ -18,6 +22,16 @@ import {
 import type { ModulePatch } from "./patching";
 
 declare module "stream" {
+  /**
+   * `stream.promises.pipeline` in blocking style: the same arguments, streams, iterables and (async generator) functions
+   * between them, and a last `{ signal, end }`. Suspends the fiber until all is through; when that is killed, all
+   * streams are destroyed. The functions do not run in the fiber: blocking calls cannot be made in them.
+   * @returns what a last function's promise is fulfilled with; nothing if the last is a stream
+   * @throws what the pipeline fails with: a stream's error, ERR_STREAM_PREMATURE_CLOSE, ...; AbortError when
+   *   `options.signal` was aborted; ERR_INVALID_ARG_TYPE, ERR_MISSING_ARGS; ERR_NOT_IN_FIBER out of a fiber
+   */
+  function pipelineSync(...streams: (PipelinePart | PipelineOptions)[]): unknown;
+  function pipelineSync(streams: readonly PipelinePart[], options?: PipelineOptions): unknown;
   interface Readable {
     /**
      * The next chunk, or `size` bytes of it (characters, if the stream has an encoding); null at the end. Suspends the
@@ -51,6 +65,21 @@ declare module "stream" {
     endSync(chunk?: any, encoding?: BufferEncoding): void;
   }
 }
+
+const { Duplex, Readable, Writable } = stream;
+type Readable = stream.Readable;
+type Writable = stream.Writable;
+type PipelineOptions = stream.PipelineOptions;
+
+/** What data can come from, go through, or go to, in `pipelineSync`. */
+export type PipelinePart =
+  | NodeJS.ReadableStream
+  | NodeJS.WritableStream
+  | NodeJS.ReadWriteStream
+  | Iterable<unknown>
+  | AsyncIterable<unknown>
+  // biome-ignore lint/suspicious/noExplicitAny: whatever the stream before it gives
+  | ((source: any, options: { signal: AbortSignal }) => AsyncIterable<unknown> | Iterable<unknown> | Promise<unknown>);
 
 /** Fibers that wait to read a stream, first come first; there is an entry while one of them reads. */
 const lines = new WeakMap<Readable, Waiter<void>[]>();
@@ -154,9 +183,48 @@ function handOver(stream: Writable, start: (done: Done) => void, entry: (...args
   }
 }
 
+function pipelineSync(...args: unknown[]): unknown {
+  const options = isPipelineOptions(args.at(-1)) ? (args.pop() as PipelineOptions) : {};
+  const { signal } = options;
+  if (signal !== undefined) checkLimit({ signal }, "options");
+  try {
+    return block((waiter) => {
+      const controller = new AbortController();
+      const lift = signal && whenAborted(signal, () => controller.abort(signal.reason));
+      const run = stream.promises.pipeline as (...args: unknown[]) => Promise<unknown>;
+      run(...args, { ...options, signal: controller.signal })
+        .finally(lift)
+        .then(
+          (value) => waiter.resolve(value),
+          (error) => waiter.reject(error),
+        );
+      return () => controller.abort();
+    });
+  } catch (error) {
+    throw withFiberStack(error, pipelineSync);
+  }
+}
+
+/** As Node tells them from a last stream. */
+function isPipelineOptions(last: unknown): boolean {
+  if (typeof last !== "object" || last === null) return false;
+  const streamLike = [
+    "pipe",
+    "write",
+    "on",
+    "getReader",
+    "getWriter",
+    "readable",
+    Symbol.iterator,
+    Symbol.asyncIterator,
+  ];
+  return !streamLike.some((name) => name in last);
+}
+
 export const streamPatch: ModulePatch = {
   name: "stream",
   apply(define) {
+    define.add(stream, "pipelineSync", pipelineSync);
     define.add(Readable.prototype, "readSync", readSync);
     define.add(Readable.prototype, "chunksSync", chunksSync);
     define.add(Readable.prototype, "textSync", textSync);

@@ -1,8 +1,11 @@
 import "runtime/patch";
+import { getEventListeners } from "node:events";
 import fs from "node:fs";
 import http from "node:http";
 import net from "node:net";
-import { Duplex, PassThrough, Readable, Transform, Writable } from "node:stream";
+import os from "node:os";
+import path from "node:path";
+import stream, { Duplex, PassThrough, Readable, Transform, Writable } from "node:stream";
 import zlib from "node:zlib";
 import { sleep, spawn, withTimeout, wrap } from "runtime";
 import { describe, expect, test } from "vitest";
@@ -560,7 +563,126 @@ describeFibers("HTTP messages", () => {
   });
 });
 
+describeFibers("pipelineSync", () => {
+  const folder = () => fs.mkdtempSync(path.join(os.tmpdir(), "pipeline-"));
+
+  test("returns when all is through, and lets others go on meanwhile", async () => {
+    const zipped = path.join(folder(), "node.gz");
+    const turns = await progress(() => {
+      const from = fs.createReadStream(process.execPath, { end: 2_999_999 });
+      expect(stream.pipelineSync(from, zlib.createGzip({ level: 1 }), fs.createWriteStream(zipped))).toBeUndefined();
+      const unzipped = zlib.gunzipSync(fs.readFileSync(zipped));
+      expect(unzipped.equals(fs.readFileSync(process.execPath).subarray(0, 3_000_000))).toBe(true);
+    });
+    expect(turns).toBeGreaterThan(1);
+  });
+
+  test("takes iterables, generators and functions, and returns what a last one resolves to", async () => {
+    const result = await inFiber(() =>
+      stream.pipelineSync(
+        ["a", "b"],
+        async function* (source: AsyncIterable<string>) {
+          for await (const text of source) yield text.toUpperCase();
+        },
+        async (source: AsyncIterable<string>) => {
+          let all = "";
+          for await (const text of source) all += text;
+          return all;
+        },
+      ),
+    );
+    expect(result).toBe("AB");
+  });
+
+  test("takes an array of streams, and options.end", async () => {
+    const to = new PassThrough();
+    await inFiber(() => {
+      stream.pipelineSync([Readable.from(["a"]), new PassThrough(), to], { end: false });
+      expect(to.writableEnded).toBe(false);
+      stream.pipelineSync(Readable.from(["b"]), to);
+      expect(to.textSync()).toBe("ab");
+    });
+  });
+
+  test("takes web streams", async () => {
+    const chunks: unknown[] = [];
+    const to = new WritableStream({ write: (chunk) => void chunks.push(chunk) });
+    await inFiber(() => stream.pipelineSync(["a", "b"], to as never));
+    expect(chunks).toEqual(["a", "b"]);
+  });
+
+  test("a stream's error is thrown, with the fiber's frames, and all are destroyed", async () => {
+    const to = new PassThrough();
+    const error = await inFiber(function piping() {
+      return thrown(() => stream.pipelineSync(fs.createReadStream("/does/not/exist"), to));
+    });
+    expect(error).toMatchObject({ code: "ENOENT", syscall: "open" });
+    expect(error.stack).toContain("piping");
+    expect(to.destroyed).toBe(true);
+    const early = open();
+    const fiber = spawn(() => thrown(() => stream.pipelineSync(early, new PassThrough())).code);
+    await settle();
+    early.destroy();
+    expect(await fiber).toBe("ERR_STREAM_PREMATURE_CLOSE");
+  });
+
+  test("killed, or too late, it destroys all the streams", async () => {
+    for (const end of ["kill", "timeout"]) {
+      const streams = [open(), new PassThrough(), new PassThrough()] as const;
+      const fiber = spawn(() =>
+        thrown(() => withTimeout(end === "kill" ? 60_000 : 5, () => stream.pipelineSync(...streams))),
+      );
+      await settle();
+      if (end === "kill") await inFiber(() => fiber.kill());
+      await fiber;
+      expect(streams.map(({ destroyed }) => destroyed)).toEqual([true, true, true]);
+    }
+  });
+
+  test("an aborted signal destroys them too", async () => {
+    const controller = new AbortController();
+    const streams = [open(), new PassThrough()] as const;
+    const fiber = spawn(() => thrown(() => stream.pipelineSync(...streams, { signal: controller.signal })));
+    await settle();
+    controller.abort("reason");
+    expect(await fiber).toMatchObject({ name: "AbortError", code: "ABORT_ERR", cause: "reason" });
+    expect(streams.map(({ destroyed }) => destroyed)).toEqual([true, true]);
+    const options = { signal: controller.signal };
+    const again = [open(), new PassThrough()] as const;
+    expect(await inFiber(() => thrown(() => stream.pipelineSync(...again, options)))).toMatchObject({
+      code: "ABORT_ERR",
+    });
+    expect(options).toEqual({ signal: controller.signal });
+  });
+
+  test("leaves no listener on the signal", async () => {
+    const { signal } = new AbortController();
+    await inFiber(() => {
+      for (let i = 0; i < 20; i++) stream.pipelineSync(Readable.from(["a"]), new PassThrough().resume(), { signal });
+    });
+    expect(getEventListeners(signal, "abort")).toEqual([]);
+  });
+
+  test("wrong arguments are refused as by stream.promises.pipeline", async () => {
+    for (const args of [[], [new PassThrough()], [new PassThrough(), 5], [5, new PassThrough()]]) {
+      const call = stream.promises.pipeline as unknown as (...args: unknown[]) => Promise<unknown>;
+      const expected = await call(...args).then(null, (error: NodeJS.ErrnoException) => error);
+      const error = await inFiber(() => thrown(() => stream.pipelineSync(...(args as never[]))));
+      expect(error).toMatchObject({ code: (expected as NodeJS.ErrnoException).code });
+    }
+    const signal = "x" as never;
+    const error = await inFiber(() => thrown(() => stream.pipelineSync([], new PassThrough(), { signal })));
+    expect(error).toMatchObject({ code: "ERR_INVALID_ARG_TYPE", message: expect.stringContaining("options.signal") });
+  });
+});
+
 describe("out of a fiber", () => {
+  test("pipelineSync is refused before anything is piped", () => {
+    const [from, to] = [Readable.from(["a"]), new PassThrough()];
+    expect(thrown(() => stream.pipelineSync(from, to))).toMatchObject({ code: "ERR_NOT_IN_FIBER" });
+    expect([from.readableFlowing, to.eventNames()]).toEqual([null, new PassThrough().eventNames()]);
+  });
+
   test("what is there already can be read, the rest has to be waited for", async () => {
     const stream = open();
     stream.push("there");

@@ -10,14 +10,18 @@ type Done<T> = (error: Error | null, value?: T) => void;
 
 /** Connects as `net.connect(...args)` does. The returned function gives the attempt up. */
 export function connect(args: unknown[], done: Done<net.Socket>): () => void {
-  const socket = netConnect(...args);
+  return connected(netConnect(...args), "connect", done);
+}
+
+/** Waits until a socket is connected, which it tells by `event`. The returned function destroys it. */
+export function connected<S extends net.Socket>(socket: S, event: string, done: Done<S>): () => void {
   keepErrors(socket);
   const settle = (error: Error | null) => {
     stop();
     done(error, socket);
   };
   const stop = heed(socket, {
-    connect: () => settle(null),
+    [event]: () => settle(null),
     error: settle,
     close: () => settle(prematureClose()),
     timeout: () => {
@@ -56,7 +60,7 @@ export function close(server: net.Server, done: Done<void>): void {
   Backlog.of(server).drop();
 }
 
-/** Connections that were made to a server and not accepted yet, and those who wait for one. */
+/** Connections that were made to a server and not accepted yet, and those who wait for one. A TLS server's are secure. */
 export class Backlog {
   static readonly #backlogs = new WeakMap<net.Server, Backlog>();
   readonly #server: net.Server;
@@ -71,8 +75,9 @@ export class Backlog {
 
   private constructor(server: net.Server) {
     this.#server = server;
-    server.on("connection", (socket: net.Socket) => {
-      if (server.listenerCount("connection") > 1) return; // the program's own listener takes it
+    const event = "setSecureContext" in server ? "secureConnection" : "connection";
+    server.on(event, (socket: net.Socket) => {
+      if (server.listenerCount(event) > 1) return; // the program's own listener takes it
       keepErrors(socket);
       this.offer(socket);
     });

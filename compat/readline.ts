@@ -1,0 +1,195 @@
+// readline: lines and answers in blocking style.
+import type { Interface } from "node:readline";
+import type { Readable, Writable } from "node:stream";
+
+import { refusal } from "../runtime/block";
+import { now } from "../runtime/clock";
+import { canSuspend } from "../runtime/coroutine";
+import { invalidArgument } from "../runtime/errors";
+import { checkLimit, type Limit, signalOf, timeoutOf } from "../runtime/limit";
+import { Semaphore } from "../runtime/sync/semaphore";
+import { Timeout } from "../runtime/sync/timeout";
+import { Inbox } from "./inbox";
+import type { ModulePatch } from "./patching";
+
+declare module "readline" {
+  interface Interface {
+    /**
+     * `question` in blocking style: shows `query`, and suspends the fiber until there is a line, which is returned. Of
+     * several fibers that ask, one asks after another.
+     *
+     * Lines that came between two calls answer the next ones: from the first `questionSync` or `linesSync` on, and
+     * before that if the interface was created in a fiber; unless it has "line" listeners of the program's own, which
+     * get them. What is kept is also returned out of a fiber, or when the limit is 0.
+     * @param query is written to the output; may be empty
+     * @param limit the longest to wait: milliseconds, an AbortSignal, or { timeout, signal }; default: without end
+     * @returns null at the end of the input (at a terminal: ^D on an empty line), then and from then on
+     * @throws ERR_USE_AFTER_CLOSE when the interface is closed otherwise: by `close()`, or by ^C where nobody listens to
+     *   "SIGINT"; what the input's "error" event brings; Timeout when the time was over first; AbortError when the
+     *   signal was aborted first; ERR_NOT_IN_FIBER out of a fiber
+     */
+    questionSync(query: string, limit?: Limit): string | null;
+    /**
+     * The lines until the end of the input, or until the interface is closed; each is waited for, in the fiber. Which
+     * are kept in between is said at `questionSync`; the input is paused when they are very many. Leaving the loop early
+     * closes the interface, as `for await` does. Several fibers may read, each gets other lines.
+     * @throws what the input's "error" event brings; ERR_NOT_IN_FIBER out of a fiber
+     */
+    linesSync(): Generator<string, void, undefined>;
+  }
+}
+
+/** What an interface has beside that which is declared. */
+type Open = Interface & { readonly closed: boolean; readonly input?: Readable; readonly output?: Writable };
+type Key = { readonly ctrl?: boolean; readonly name?: string } | undefined;
+
+/** How many lines are kept before the input is paused, as for `events.on`. */
+const MANY = 1024;
+
+/** The lines of an interface that came in, and those who wait for one. */
+class Lines {
+  static readonly #all = new WeakMap<Interface, Lines>();
+  readonly #rl: Open;
+  readonly #inbox = new Inbox<string>();
+  readonly #turn = new Semaphore(1);
+  #used = false;
+  #paused = false;
+  #endKey = false;
+
+  static of(rl: Interface): Lines {
+    let lines = Lines.#all.get(rl);
+    if (!lines) Lines.#all.set(rl, (lines = new Lines(rl as Open)));
+    return lines;
+  }
+
+  private constructor(rl: Open) {
+    this.#rl = rl;
+    const { input } = rl;
+    const pressed = (_: unknown, key: Key) => {
+      this.#endKey = key?.ctrl === true && key.name === "d";
+    };
+    if (rl.terminal) input?.prependListener("keypress", pressed); // before it closes the interface
+    rl.on("line", (line: string) => this.#keep(line));
+    rl.once("close", () => {
+      input?.off("keypress", pressed);
+      this.#inbox.close();
+    });
+    if (rl.closed) this.#inbox.close();
+  }
+
+  /** From now on errors are told by blocking calls. */
+  use(): this {
+    if (this.#used) return this;
+    this.#used = true;
+    this.#rl.on("error", (error: unknown) => {
+      if (this.#rl.listenerCount("error") > 1 && this.#inbox.waiting === 0) return; // the program's own hears of it
+      this.#inbox.fail(error);
+      this.#inbox.close(); // an input that has failed does not end
+    });
+    return this;
+  }
+
+  question(query: string, limit: Limit): string | null {
+    const ms = timeoutOf(limit);
+    const start = now();
+    if (!this.#turn.acquire(limit)) throw new Timeout(ms);
+    try {
+      return this.#ask(query, { timeout: Math.max(0, ms - (now() - start)), signal: signalOf(limit) }, ms);
+    } finally {
+      this.#turn.release();
+    }
+  }
+
+  #ask(query: string, limit: Limit, ms: number): string | null {
+    let taken: { readonly value: string } | null;
+    if (this.#inbox.size > 0 || this.#rl.closed || timeoutOf(limit) === 0) {
+      if (this.#inbox.size > 0 || this.#ended) this.#rl.output?.write(query);
+      taken = this.#inbox.take(0, questionSync, ms);
+    } else {
+      if (!canSuspend()) throw refusal();
+      taken = this.#waitForAnswer(query, limit, ms);
+    }
+    if (taken === null && !this.#ended) throw useAfterClose();
+    return taken?.value ?? null;
+  }
+
+  #waitForAnswer(query: string, limit: Limit, ms: number): { readonly value: string } | null {
+    this.#goOn();
+    let open = true;
+    const cancel = new AbortController();
+    this.#rl.question(query, { signal: cancel.signal }, (line) => {
+      open = false;
+      this.#inbox.put(line);
+    });
+    try {
+      return this.#inbox.take(limit, questionSync, ms);
+    } finally {
+      if (open && !this.#rl.closed) cancel.abort();
+    }
+  }
+
+  /** Whether it is the input that has ended. */
+  get #ended(): boolean {
+    return this.#endKey || this.#rl.input?.readableEnded === true;
+  }
+
+  next(): string | null {
+    if (this.#inbox.size === 0) this.#goOn();
+    return this.#inbox.take(Number.POSITIVE_INFINITY, linesSync)?.value ?? null;
+  }
+
+  /** Closes the interface, and forgets its lines. */
+  close(): void {
+    this.#inbox.close(true);
+    this.#rl.close();
+  }
+
+  #keep(line: string): void {
+    if (this.#inbox.waiting === 0 && this.#rl.listenerCount("line") > 1) return;
+    this.#inbox.put(line);
+    if (!this.#used || this.#paused || this.#inbox.size < MANY) return;
+    this.#paused = true;
+    this.#rl.pause();
+  }
+
+  #goOn(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    if (!this.#rl.closed) this.#rl.resume();
+  }
+}
+
+function useAfterClose(): Error {
+  return Object.assign(new Error("readline was closed"), { code: "ERR_USE_AFTER_CLOSE" });
+}
+
+function questionSync(this: Interface, query: string, limit: Limit = Number.POSITIVE_INFINITY): string | null {
+  if (typeof query !== "string") throw invalidArgument("query", "of type string", query);
+  checkLimit(limit, "limit");
+  return Lines.of(this).use().question(query, limit);
+}
+
+function* linesSync(this: Interface): Generator<string, void, undefined> {
+  const lines = Lines.of(this).use();
+  let ended = false;
+  try {
+    for (let line = lines.next(); line !== null; line = lines.next()) yield line;
+    ended = true;
+  } finally {
+    if (!ended) lines.close();
+  }
+}
+
+export const readlinePatch: ModulePatch = {
+  name: "readline",
+  apply(define) {
+    const readline = require("node:readline") as typeof import("node:readline"); // not before it is asked for
+    define.add(readline.Interface.prototype, "questionSync", questionSync);
+    define.add(readline.Interface.prototype, "linesSync", linesSync);
+    define.replace(readline, "createInterface", (create) => (...args) => {
+      const rl = create(...args) as Interface;
+      if (canSuspend()) Lines.of(rl);
+      return rl;
+    });
+  },
+};

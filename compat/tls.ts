@@ -1,0 +1,69 @@
+// tls: secure connections in blocking style. What is added to net's sockets and servers is there for those of tls too.
+import type { TLSSocket } from "node:tls";
+
+import { block, refusal, withFiberStack } from "../runtime/block";
+import { canSuspend } from "../runtime/coroutine";
+import type { AnyFunction } from "../runtime/disguise";
+import { invalidArgument } from "../runtime/errors";
+import { schedule } from "../runtime/hub";
+import { connected } from "../runtime/park/operations/connections";
+import type { ModulePatch } from "./patching";
+
+declare module "tls" {
+  /**
+   * Connects, and returns the socket after the handshake ("secureConnect"). Arguments as for `tls.connect`, without the
+   * listener. Suspends the fiber; when that is killed, the socket is destroyed. What goes wrong with the socket later
+   * does not have to be listened for: the next blocking call throws it. With TLS 1.3 this includes that the server
+   * refuses this side's certificate.
+   * @param options `timeout`: milliseconds without activity after which this call, and later each blocking call on
+   *   the socket, throws ETIMEDOUT
+   * @throws what the socket's "error" event would bring: ECONNREFUSED, DEPTH_ZERO_SELF_SIGNED_CERT,
+   *   ERR_TLS_CERT_ALTNAME_INVALID, ...; and what `tls.connect` throws; ERR_NOT_IN_FIBER out of a fiber
+   */
+  function connectSync(options: ConnectionOptions): TLSSocket;
+  function connectSync(port: number, host?: string, options?: ConnectionOptions): TLSSocket;
+  function connectSync(port: number, options?: ConnectionOptions): TLSSocket;
+}
+
+/**
+ * From Node 24 on, the root certificates are kept by thread-local variables, of which each fiber has its own: the second
+ * fiber to load them would abort the process (and each would spend the time and the memory). So the hub does it.
+ */
+function onHub(create: AnyFunction): AnyFunction {
+  return (...args) => {
+    if (!canSuspend()) return create(...args);
+    return block((waiter) => {
+      const run = () => {
+        try {
+          waiter.resolve(create(...args));
+        } catch (error) {
+          waiter.reject(error);
+        }
+      };
+      schedule({ run });
+    });
+  };
+}
+
+export const tlsPatch: ModulePatch = {
+  name: "tls",
+  apply(define) {
+    const tls = require("node:tls") as typeof import("node:tls"); // not in a Node without it
+    const connect = tls.connect as (...args: unknown[]) => TLSSocket;
+    define.replace(tls, "createSecureContext", onHub); // connect and servers call it, too
+    define.add(tls, "connectSync", function connectSync(...args: unknown[]): TLSSocket {
+      const last = args.at(-1);
+      if (typeof last === "function") throw invalidArgument("options", "without a listener after it", last);
+      if (!canSuspend()) throw refusal();
+      try {
+        const socket = connect(...args); // may suspend itself
+        return block<TLSSocket>((waiter) => {
+          waiter.discard = (late) => late.destroy();
+          return connected(socket, "secureConnect", waiter.callback);
+        });
+      } catch (error) {
+        throw withFiberStack(error, connectSync);
+      }
+    });
+  },
+};

@@ -1,0 +1,116 @@
+// worker_threads: receiving messages in blocking style.
+import type { MessagePort, Worker } from "node:worker_threads";
+
+import { refusal } from "../runtime/block";
+import { canSuspend } from "../runtime/coroutine";
+import { checkLimit, type Limit } from "../runtime/limit";
+import { Inbox } from "./inbox";
+import type { ModulePatch } from "./patching";
+
+declare module "worker_threads" {
+  interface MessagePort {
+    /**
+     * The next message itself, in the order in which they were sent; works for `parentPort` too. Suspends the fiber
+     * until there is one. Several fibers may wait, each gets another message. The port keeps the process alive while
+     * somebody waits, not otherwise.
+     *
+     * From the first call on, messages that nobody waits for are kept for the next call, unless the port has "message"
+     * listeners of the program's own. What is kept is also returned out of a fiber, or when the limit is 0.
+     * @param limit the longest to wait: milliseconds, an AbortSignal, or { timeout, signal }; default: without end
+     * @throws ERR_CLOSED_MESSAGE_PORT when the port is closed, from either side, and no message is left; Timeout when
+     *   the time was over first; AbortError when the signal was aborted first; what its "messageerror" event brings;
+     *   ERR_NOT_IN_FIBER out of a fiber
+     */
+    // biome-ignore lint/suspicious/noExplicitAny: any value can be sent
+    receiveSync(limit?: Limit): any;
+  }
+  interface Worker {
+    /**
+     * The next message that the worker sends with `parentPort.postMessage`. As `MessagePort#receiveSync` otherwise; but
+     * a worker's messages are lost while it has neither a "message" listener nor had a first call of this, and it is
+     * `worker.unref()` that decides whether it keeps the process alive.
+     * @throws ERR_WORKER_NOT_RUNNING when the worker has ended, and no message is left; what its "error" event brings
+     */
+    // biome-ignore lint/suspicious/noExplicitAny: the same
+    receiveSync(limit?: Limit): any;
+  }
+}
+
+const inboxes = new WeakMap<MessagePort | Worker, Inbox<unknown>>();
+
+/** @param end the event after which no message comes */
+function inboxOf(
+  source: MessagePort | Worker,
+  failure: "error" | "messageerror",
+  end: "close" | "exit",
+): Inbox<unknown> {
+  let inbox = inboxes.get(source);
+  if (inbox) return inbox;
+  inboxes.set(source, (inbox = new Inbox()));
+  const kept = inbox;
+  const wanted = (event: string) => kept.waiting > 0 || source.listenerCount(event) === 1; // if only ours
+  source.on("message", (message: unknown) => wanted("message") && kept.put(message));
+  source.on(failure as "messageerror", (error: unknown) => wanted(failure) && kept.fail(error));
+  source.on(end as "close", () => kept.close());
+  return inbox;
+}
+
+function portClosed(): Error {
+  return Object.assign(new Error("The message port is closed"), { code: "ERR_CLOSED_MESSAGE_PORT" });
+}
+
+function notRunning(): Error {
+  return Object.assign(new Error("The worker has ended"), { code: "ERR_WORKER_NOT_RUNNING" });
+}
+
+/** Keeps the process alive for the sake of those who wait. */
+function whileReferenced<T>(port: MessagePort, inbox: Inbox<unknown>, fn: () => T): T {
+  port.ref();
+  try {
+    return fn();
+  } finally {
+    if (inbox.waiting === 0 && port.listenerCount("message") === 1) port.unref();
+  }
+}
+
+/** Whether a port can receive: a closed one cannot be referenced. */
+function open(port: MessagePort): boolean {
+  port.ref();
+  const { hasRef } = port as MessagePort & { hasRef(): boolean }; // new in Node 18.1, unknown to the types
+  const open = hasRef.call(port);
+  if (port.listenerCount("message") === 0) port.unref();
+  return open;
+}
+
+// Not with receiveMessageOnPort: it crashes the process for a port that was transferred, or that emits "close".
+function receiveFromPort(this: MessagePort, limit: Limit = Number.POSITIVE_INFINITY): unknown {
+  checkLimit(limit, "limit");
+  if (!inboxes.has(this)) {
+    if (!open(this)) throw portClosed();
+    if (!canSuspend()) throw refusal();
+  }
+  const inbox = inboxOf(this, "messageerror", "close");
+  const taken = whileReferenced(this, inbox, () => inbox.take(limit, receiveFromPort));
+  if (taken === null) throw portClosed();
+  return taken.value;
+}
+
+function receiveFromWorker(this: Worker, limit: Limit = Number.POSITIVE_INFINITY): unknown {
+  checkLimit(limit, "limit");
+  if (!inboxes.has(this)) {
+    if (this.threadId === -1) throw notRunning();
+    if (!canSuspend()) throw refusal();
+  }
+  const taken = inboxOf(this, "error", "exit").take(limit, receiveFromWorker);
+  if (taken === null) throw notRunning();
+  return taken.value;
+}
+
+export const workerThreadsPatch: ModulePatch = {
+  name: "worker_threads",
+  apply(define) {
+    define.add(globalThis.MessagePort.prototype, "receiveSync", receiveFromPort);
+    const { Worker } = require("node:worker_threads") as typeof import("node:worker_threads"); // not before it is asked for
+    define.add(Worker.prototype, "receiveSync", receiveFromWorker);
+  },
+};
