@@ -3,9 +3,7 @@ import type { TLSSocket } from "node:tls";
 
 import { block, refusal, withFiberStack } from "../runtime/block";
 import { canSuspend } from "../runtime/coroutine";
-import type { AnyFunction } from "../runtime/disguise";
 import { invalidArgument } from "../runtime/errors";
-import { schedule } from "../runtime/hub";
 import { connected } from "../runtime/park/operations/connections";
 import type { ModulePatch } from "./patching";
 
@@ -25,38 +23,17 @@ declare module "tls" {
   function connectSync(port: number, options?: ConnectionOptions): TLSSocket;
 }
 
-/**
- * From Node 24 on, the root certificates are kept by thread-local variables, of which each fiber has its own: the second
- * fiber to load them would abort the process (and each would spend the time and the memory). So the hub does it.
- */
-function onHub(create: AnyFunction): AnyFunction {
-  return (...args) => {
-    if (!canSuspend()) return create(...args);
-    return block((waiter) => {
-      const run = () => {
-        try {
-          waiter.resolve(create(...args));
-        } catch (error) {
-          waiter.reject(error);
-        }
-      };
-      schedule({ run });
-    });
-  };
-}
-
 export const tlsPatch: ModulePatch = {
   name: "tls",
   apply(define) {
     const tls = require("node:tls") as typeof import("node:tls"); // not in a Node without it
     const connect = tls.connect as (...args: unknown[]) => TLSSocket;
-    define.replace(tls, "createSecureContext", onHub); // connect and servers call it, too
     define.add(tls, "connectSync", function connectSync(...args: unknown[]): TLSSocket {
       const last = args.at(-1);
       if (typeof last === "function") throw invalidArgument("options", "without a listener after it", last);
       if (!canSuspend()) throw refusal();
       try {
-        const socket = connect(...args); // may suspend itself
+        const socket = connect(...args);
         return block<TLSSocket>((waiter) => {
           waiter.discard = (late) => late.destroy();
           return connected(socket, "secureConnect", waiter.callback);

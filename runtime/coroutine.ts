@@ -5,7 +5,7 @@
 // everything on a suspended stack for alive; so, as nothing on the stack leads to the object, it is garbage as
 // soon as nobody is left who could resume it, and can be unwound (`abandoned`).
 import { AsyncResource, executionAsyncId } from "node:async_hooks";
-import { FiberExit, fiberLimit, noFibers } from "./errors";
+import { cannotSuspend, FiberExit, fiberLimit, noFibers } from "./errors";
 import { drain, type Runnable, raise, schedule, waiting } from "./hub";
 import * as channels from "./observe/channels";
 import type { FiberRecord } from "./observe/record";
@@ -23,8 +23,16 @@ export function theSwitch(): Switch {
   if (opened === null) {
     opened = openSwitch(main);
     stacks = opened.stacks as Stacks;
+    if (opened.stacks !== null) for (const prepare of preparations) prepare();
   }
   return opened;
+}
+
+const preparations: (() => void)[] = [];
+
+/** Has `prepare` called once there can be fibers in this thread, before the first of them: for what costs something. */
+export function beforeFirstFiber(prepare: () => void): void {
+  preparations.push(prepare);
 }
 
 /** Rules fibers out in this thread, for good. False if it is too late for that: the switch is open. */
@@ -226,6 +234,7 @@ export abstract class Coroutine {
     current = this;
     try {
       runInAsyncScope.call(this.resource, stacks.resume, undefined, (this.#lease as Lease).stack);
+      while (errand !== null) this.#sendOn(resumer);
     } finally {
       current = resumer;
       // It did not get to run: the resumer's own stack was at its limit. Another turn has more room.
@@ -234,6 +243,16 @@ export abstract class Coroutine {
     if (resumer === null && (channels.suspended.hasSubscribers || channels.ended.hasSubscribers)) {
       this.root.#announceLeft();
     }
+  }
+
+  // It has left its stack only to have something done on the hub's.
+  #sendOn(resumer: Coroutine | null): void {
+    const own = errand as () => void;
+    errand = null;
+    current = resumer;
+    onHub(own);
+    current = this;
+    runInAsyncScope.call(this.resource, stacks.resume, undefined, (this.#lease as Lease).stack);
   }
 
   #announceLeft(): void {
@@ -430,6 +449,32 @@ export function pinned<T>(why: string, fn: () => T): T {
     coroutine.pinned--;
     coroutine.pinnedBy = before;
   }
+}
+
+/** What the running coroutine wants done on the hub's stack. */
+let errand: (() => void) | null = null;
+
+/**
+ * Calls `fn`, which must not block, on the hub's stack and with its thread-locals, and comes back at once. Nothing else
+ * runs in between, so a stack that must not be left half-way can do it, too.
+ * @throws what `fn` throws; ERR_CANNOT_SUSPEND where native code has entered an async scope on this stack
+ */
+export function onHub<T>(fn: () => T): T {
+  if (current === null) return fn();
+  if (executionAsyncId() !== current.asyncId) {
+    throw cannotSuspend("native code has entered an async scope on this stack, and must leave it here");
+  }
+  let outcome = { failed: true, result: undefined as unknown };
+  errand = () => {
+    try {
+      outcome = { failed: false, result: fn() };
+    } catch (error) {
+      outcome = { failed: true, result: error };
+    }
+  };
+  stacks.suspend();
+  if (outcome.failed) throw outcome.result;
+  return outcome.result as T;
 }
 
 /** Whether enough of the running stack is left for an operation to begin. */

@@ -6,6 +6,7 @@ import { guardExit } from "./exit";
 import { guardIds } from "./ids";
 import { guardJson } from "./json";
 import { guardModules } from "./modules";
+import { guardTls } from "./tls";
 import { guardVm } from "./vm";
 import { guardWasm } from "./wasm";
 
@@ -19,6 +20,7 @@ export function installGuards(): void {
   guardArrayJoin();
   guardModules();
   guardAddons();
+  guardTls();
   guardVm();
   guardWasm();
   guardJson();

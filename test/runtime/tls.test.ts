@@ -1,0 +1,55 @@
+import { expect, it } from "vitest";
+import { describeFibers } from "../support/fibers";
+import { printing, run } from "../support/run";
+
+describeFibers("root certificates, which Node may keep in thread-local variables,", () => {
+  it("can be loaded in several fibers and on the hub, in any order", async () => {
+    const program = `
+      const tls = require("node:tls");
+      const { spawn } = require("runtime");
+      const load = () => typeof tls.createSecureContext().context;
+      (async () => {
+        const loaded = [await spawn(load), load(), await spawn(load), await spawn(load), load()];
+        console.log(loaded.join());
+      })();`;
+    expect(await run(program)).toEqual(printing("object,object,object,object,object"));
+  });
+
+  it("can be loaded where a fiber cannot suspend, and in a scope in a fiber", async () => {
+    const program = `
+      const { AsyncResource } = require("node:async_hooks");
+      const tls = require("node:tls");
+      const { spawn } = require("runtime");
+      spawn(() => {
+        require("./loads.cjs");
+        new AsyncResource("TEST").runInAsyncScope(() => tls.createSecureContext());
+        tls.createSecureContext();
+        console.log("loaded");
+      }).then(() => { tls.createSecureContext(); console.log("on the hub"); });`;
+    const files = { "loads.cjs": `require("node:tls").createSecureContext();` };
+    expect(await run(program, { files })).toEqual(printing("loaded", "on the hub"));
+  });
+
+  it("throw what is wrong with the arguments", async () => {
+    const program = `
+      const tls = require("node:tls");
+      const { spawn } = require("runtime");
+      spawn(function caller() {
+        try { tls.createSecureContext({ minVersion: "none" }); }
+        catch (error) { console.log(error.code); }
+      });`;
+    expect(await run(program)).toEqual(printing("ERR_TLS_INVALID_PROTOCOL_VERSION"));
+  });
+
+  it("are loaded in workers, too", async () => {
+    const program = `
+      const { Worker, isMainThread } = require("node:worker_threads");
+      const tls = require("node:tls");
+      const { spawn } = require("runtime");
+      const both = async () => { await spawn(() => tls.createSecureContext()); tls.createSecureContext(); await spawn(() => tls.createSecureContext()); };
+      both().then(() => {
+        if (isMainThread) new Worker(__filename).on("exit", (code) => console.log("exit code " + code));
+      });`;
+    expect(await run(program)).toEqual(printing("exit code 0"));
+  });
+});
