@@ -146,17 +146,19 @@ describeFibers("MessagePort#receiveSync", () => {
   test("a Timeout when the time is over, an AbortError when it is aborted; the next message is not lost", async () => {
     const { port1, port2 } = new MessageChannel();
     const controller = new AbortController();
-    const before = active("Timeout");
+    const timers = active("Timeout"); // the test runner's own, which come and go
     await inFiber(() => {
       expect(thrown(() => port1.receiveSync(5))).toMatchObject({ code: "ERR_TIMEOUT", ms: 5 });
       expect(thrown(() => port1.receiveSync(0))).toMatchObject({ code: "ERR_TIMEOUT" });
       expect(withTimeout(5, () => port1.receiveSync(), "late")).toBe("late");
       spawn(() => controller.abort());
       expect(thrown(() => port1.receiveSync({ signal: controller.signal }))).toMatchObject({ code: "ABORT_ERR" });
-      port2.postMessage("next");
-      expect(port1.receiveSync(60_000)).toBe("next");
+      for (let i = 0; i < 20; i++) {
+        port2.postMessage(`next ${i}`);
+        expect(port1.receiveSync(60_000)).toBe(`next ${i}`);
+      }
     });
-    expect(active("Timeout")).toBeLessThanOrEqual(before);
+    expect(active("Timeout")).toBeLessThan(timers + 10);
     port1.close();
   });
 
