@@ -35,6 +35,10 @@ function encodingOf(options: unknown): BufferEncoding | null | undefined {
   return typeof encoding === "string" && Buffer.isEncoding(encoding) ? encoding : undefined;
 }
 
+/** More than this is no small file: to copy it would keep other fibers waiting. */
+const LARGEST = 128 * 1024;
+/** What is read into first: how large a file is only the addon learns. */
+let scratch: Buffer | undefined;
 const utf8 = new Set<string>(["utf8", "utf-8", "UTF8", "UTF-8"]);
 
 /** The result of `readFileSync` with these arguments, if it can be had at once; else undefined. */
@@ -42,8 +46,11 @@ export function readCached([path, options]: unknown[]): string | Buffer | undefi
   const known = pathOf(path);
   const encoding = encodingOf(options);
   if (known === undefined || encoding === undefined) return undefined;
-  const contents = theAddon()?.readCached(known, encoding !== null && utf8.has(encoding));
-  return encoding === null ? contents : contents?.toString(encoding);
+  scratch ??= Buffer.allocUnsafeSlow(LARGEST + 1);
+  const contents = theAddon()?.readCached(known, scratch, encoding !== null && utf8.has(encoding));
+  if (typeof contents !== "number") return contents;
+  const bytes = scratch.subarray(0, contents);
+  return encoding === null ? Buffer.from(bytes) : bytes.toString(encoding);
 }
 
 /** The result of `existsSync`, if it can be had at once; else undefined. */
@@ -54,8 +61,8 @@ export function existsCached(path: unknown): boolean | undefined {
 }
 
 /**
- * Reads from a descriptor what can be had at once. -1 if that is nothing, or the arguments are not of the plain kind;
- * less than `length` where the rest has to be waited for, or the file ends.
+ * Reads from a descriptor what can be had at once: how many bytes, if that is all up to `length` or the end; -1 - n if it
+ * was n, and the rest has to be waited for. -1 too for arguments that are not of the plain kind.
  */
 export function readNow(
   fd: unknown,

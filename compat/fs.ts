@@ -135,7 +135,7 @@ function replaceStat(define: Define, name: "stat" | "lstat"): void {
   );
 }
 
-/** What is still missing after the first `already` bytes, which were to be had at once. */
+/** Reads what is still missing after the first `already` bytes, which were to be had at once; returns how many it is in all. */
 function readRest(
   fd: number,
   buffer: NodeJS.ArrayBufferView,
@@ -145,9 +145,10 @@ function readRest(
   already: number,
 ): number {
   const from = typeof position === "number" && position >= 0 ? position + already : position;
-  return block<number>((waiter) => {
+  const rest = block<number>((waiter) => {
     async.read?.(fd, buffer, offset + already, already === 0 ? count : count - already, from, waiter.callback);
   });
+  return already + rest;
 }
 
 export const fsPatch: ModulePatch = {
@@ -172,15 +173,13 @@ export const fsPatch: ModulePatch = {
       if (!canSuspend()) return sync(path);
       const known = existsCached(path);
       if (known !== undefined) return known;
-      try {
-        block<void>((waiter) => start(waiter as Waiter<never>, "access", [path], 2));
-        return true;
-      } catch (error) {
-        if (typeof (error as NodeJS.ErrnoException).code !== "string") throw error; // thrown into the fiber
-        const { code } = error as NodeJS.ErrnoException;
-        if (code === "ERR_FIBER_EXIT" || code === "ERR_TIMEOUT") throw error;
-        return false;
-      }
+      return block<boolean>((waiter) => {
+        try {
+          async.access?.(path, (error: unknown) => waiter.resolve(!error));
+        } catch {
+          waiter.resolve(false); // what is no path does not exist
+        }
+      });
     });
 
     define.replace(fs, "rmSync", (sync) => (...args) => {
@@ -210,9 +209,7 @@ export const fsPatch: ModulePatch = {
           const count = named ? (options.length ?? buffer.byteLength - offset) : length;
           const from = options.position ?? null;
           const read = readNow(fd, buffer, offset, count, from);
-          if (read === count || read === 0) return read; // 0: it ends there
-          const already = Math.max(read, 0);
-          return already + readRest(fd, buffer, offset, count as number, from, already);
+          return read >= 0 ? read : readRest(fd, buffer, offset, count as number, from, -1 - read);
         },
     );
 

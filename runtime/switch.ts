@@ -36,11 +36,17 @@ export interface Addon {
     report: ((name: string | null, id: number | null, duration: number, stack: string) => void) | undefined,
   ): void;
   unmonitor(): void;
-  /** A small file's contents, if they are to be had without waiting for a disk or a network. */
-  readCached(path: string | Uint8Array, asUtf8: boolean): Buffer | string | undefined;
+  /**
+   * Puts a file's contents into `bytes` and returns their length, or what they are as text; undefined if they are not to be
+   * had without waiting for a disk or a network, or are not less than what `bytes` holds.
+   */
+  readCached(path: string | Uint8Array, bytes: Uint8Array, asUtf8: boolean): number | string | undefined;
   /** Whether there is such a path: 1, 0, or -1 if only a disk could tell. */
   existsCached(path: string | Uint8Array): 1 | 0 | -1;
-  /** Reads from a regular file, at its current position if that is -1; -1 if nothing is to be had without waiting. */
+  /**
+   * Reads from a regular file, at its current position if that is -1: how many bytes up to `length` or the end; -1 - n if
+   * only n were to be had without waiting.
+   */
   readNow(fd: number, bytes: NodeJS.ArrayBufferView, offset: number, length: number, position: number): number;
 }
 

@@ -182,7 +182,9 @@ NODE_MODULE_INIT() {
   [[maybe_unused]] const bool exported = Export(context, exports, "open", Open, instance) &&
                                          Export(context, exports, "monitor", StartMonitor, instance) &&
                                          Export(context, exports, "unmonitor", StopMonitor, instance) &&
-                                         ExportCachedFiles(context, exports);
+                                         Export(context, exports, "readCached", ReadCached, instance) &&
+                                         Export(context, exports, "existsCached", ExistsCached, instance) &&
+                                         Export(context, exports, "readNow", ReadDescriptorNow, instance);
 }
 
 }  // namespace runtime

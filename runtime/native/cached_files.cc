@@ -1,8 +1,5 @@
 #include "cached_files.h"
 
-#include <node_buffer.h>
-
-#include <memory>
 #include <string>
 
 #if defined(__linux__)
@@ -17,7 +14,6 @@
 #endif
 
 namespace runtime {
-namespace {
 
 using v8::FunctionCallbackInfo;
 using v8::Integer;
@@ -25,8 +21,10 @@ using v8::Isolate;
 using v8::Local;
 using v8::Value;
 
+namespace {
+
 // Answers of existsCached and readNow beside those that they are asked for.
-constexpr int kUnknown = -1;
+constexpr int32_t kUnknown = -1;
 
 #if defined(__linux__)
 
@@ -87,6 +85,10 @@ ssize_t ReadNow(int fd, void* data, size_t size, int64_t position) {
   return preadv2(fd, &part, 1, static_cast<off_t>(position), RWF_NOWAIT);
 }
 
+char* DataOf(Local<v8::ArrayBufferView> view) {
+  return static_cast<char*>(view->Buffer()->Data()) + view->ByteOffset();
+}
+
 // A path as the system takes it, from a string or bytes; null if it has a zero in it.
 class Path {
  public:
@@ -106,8 +108,10 @@ class Path {
   std::string text_;
 };
 
-// readCached(path, text): the contents, as bytes or as UTF-8 text; undefined if they are not to be had without waiting, in
-// whatever way
+}  // namespace
+
+// readCached(path, bytes, text): puts the contents into `bytes`, and returns their length, or what they are as UTF-8 text;
+// undefined if they are not to be had without waiting, in whatever way, or with one byte more do not fit
 void ReadCached(const FunctionCallbackInfo<Value>& args) {
   Isolate* isolate = args.GetIsolate();
   Path path(isolate, args[0]);
@@ -116,22 +120,21 @@ void ReadCached(const FunctionCallbackInfo<Value>& args) {
   Descriptor place(path.get(), O_PATH);
   struct stat status;
   if (place < 0 || fstat(place, &status) != 0 || !S_ISREG(status.st_mode)) return;
-  if (static_cast<uint64_t>(status.st_size) > kLargest || !IsLocal(place, status)) return;
+  Local<v8::ArrayBufferView> bytes = args[1].As<v8::ArrayBufferView>();
+  const auto size = static_cast<size_t>(status.st_size);
+  if (size >= bytes->ByteLength() || !IsLocal(place, status)) return;
   Descriptor file(path.get(), O_RDONLY | O_NONBLOCK);
   if (file < 0) return;
+  char* const data = DataOf(bytes);
   // One more, to see whether it ends there.
-  const auto size = static_cast<size_t>(status.st_size);
-  std::unique_ptr<char[]> data(new char[size + 1]);
-  if (ReadNow(file, data.get(), size + 1, 0) != status.st_size) return;
-  if (args[1]->IsTrue()) {
-    Local<v8::String> text;
-    if (v8::String::NewFromUtf8(isolate, data.get(), v8::NewStringType::kNormal, static_cast<int>(size)).ToLocal(&text))
-      args.GetReturnValue().Set(text);
+  if (ReadNow(file, data, size + 1, 0) != status.st_size) return;
+  if (!args[2]->IsTrue()) {
+    args.GetReturnValue().Set(static_cast<uint32_t>(size));
     return;
   }
-  Local<v8::Object> buffer;
-  if (node::Buffer::Copy(isolate, data.get(), size).ToLocal(&buffer))
-    args.GetReturnValue().Set(buffer);
+  Local<v8::String> text;
+  if (v8::String::NewFromUtf8(isolate, data, v8::NewStringType::kNormal, static_cast<int>(size)).ToLocal(&text))
+    args.GetReturnValue().Set(text);
 }
 
 // existsCached(path): 1 if there is such a path, 0 if not, -1 if only a disk could tell
@@ -146,8 +149,8 @@ void ExistsCached(const FunctionCallbackInfo<Value>& args) {
   args.GetReturnValue().Set(answer);
 }
 
-// readNow(fd, bytes, offset, length, position): how many bytes of a regular file were read, from its current position if
-// that is -1; -1 if nothing can be read without waiting
+// readNow(fd, bytes, offset, length, position): how many bytes of a regular file were read up to `length` or its end, from
+// its current position if that is -1; -1 - n if only n could be read without waiting
 void ReadDescriptorNow(const FunctionCallbackInfo<Value>& args) {
   const int fd = args[0].As<Integer>()->Value();
   Local<v8::ArrayBufferView> view = args[1].As<v8::ArrayBufferView>();
@@ -155,37 +158,27 @@ void ReadDescriptorNow(const FunctionCallbackInfo<Value>& args) {
   const auto length = static_cast<size_t>(args[3].As<v8::Number>()->Value());
   const auto position = static_cast<int64_t>(args[4].As<v8::Number>()->Value());
   struct stat status;
-  int32_t answer = kUnknown;
+  size_t done = 0;
+  ssize_t read = kUnknown;
   if (length <= kLargest && fstat(fd, &status) == 0 && S_ISREG(status.st_mode)) {
-    auto* data = static_cast<char*>(view->Buffer()->Data()) + view->ByteOffset() + offset;
-    const ssize_t read = ReadNow(fd, data, length, position);
-    if (read >= 0) answer = static_cast<int32_t>(read);
+    char* const data = DataOf(view) + offset;
+    do {
+      read = ReadNow(fd, data + done, length - done, position < 0 ? -1 : position + static_cast<int64_t>(done));
+      if (read > 0) done += static_cast<size_t>(read);
+    } while (read > 0 && done < length);
   }
-  args.GetReturnValue().Set(answer);
+  const auto count = static_cast<int32_t>(done);
+  args.GetReturnValue().Set(read < 0 ? -1 - count : count);
 }
 
 #else  // only Linux can tell
+
+}  // namespace
 
 void ReadCached(const FunctionCallbackInfo<Value>&) {}
 void ExistsCached(const FunctionCallbackInfo<Value>& args) { args.GetReturnValue().Set(kUnknown); }
 void ReadDescriptorNow(const FunctionCallbackInfo<Value>& args) { args.GetReturnValue().Set(kUnknown); }
 
 #endif
-
-bool Export(Local<v8::Context> context, Local<v8::Object> exports, const char* name, v8::FunctionCallback callback) {
-  Isolate* isolate = Isolate::GetCurrent();
-  Local<v8::String> key;
-  Local<v8::Function> function;
-  return v8::String::NewFromUtf8(isolate, name).ToLocal(&key) &&
-         v8::Function::New(context, callback).ToLocal(&function) &&
-         exports->Set(context, key, function).FromMaybe(false);
-}
-
-}  // namespace
-
-bool ExportCachedFiles(Local<v8::Context> context, Local<v8::Object> exports) {
-  return Export(context, exports, "readCached", ReadCached) && Export(context, exports, "existsCached", ExistsCached) &&
-         Export(context, exports, "readNow", ReadDescriptorNow);
-}
 
 }  // namespace runtime

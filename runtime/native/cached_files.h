@@ -6,7 +6,9 @@
 
 namespace runtime {
 
-// Adds readCached, existsCached and readNow to `exports`. False if an exception is on its way.
-bool ExportCachedFiles(v8::Local<v8::Context> context, v8::Local<v8::Object> exports);
+// What JavaScript calls by the names readCached, existsCached and readNow.
+void ReadCached(const v8::FunctionCallbackInfo<v8::Value>& args);
+void ExistsCached(const v8::FunctionCallbackInfo<v8::Value>& args);
+void ReadDescriptorNow(const v8::FunctionCallbackInfo<v8::Value>& args);
 
 }  // namespace runtime

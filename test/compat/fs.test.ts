@@ -296,6 +296,7 @@ describe.runIf(fibers)("fs in a fiber", () => {
       readFileSync: () => fs.readFileSync(file, "utf8"),
       existsSync: () => fs.existsSync(file),
       readSync: () => fs.readSync(fd, Buffer.alloc(7), 0, 7, 0),
+      "readSync up to the end": () => fs.readSync(fd, Buffer.alloc(100), 0, 100, 3),
     };
     for (const [name, answer] of Object.entries(answers)) {
       const order: string[] = [];
@@ -392,6 +393,21 @@ describe.runIf(fibers)("fs in a fiber", () => {
     await spawn(() => fiber.kill());
     expect(unwound).toBe(true);
     expect(fiber.value).not.toBe("went on");
+  });
+
+  it("lets whatever is thrown in through existsSync, also an error with a code", async () => {
+    patch();
+    const controller = new AbortController();
+    const ask = (name: string) => fs.existsSync(path.join(dir, name));
+    const aborted = spawn(() => withTimeout(controller.signal, () => ask("never asked"), "aborted"));
+    const thrownInto = spawn(() => ask("never asked either"));
+    thrownInto.then(null, () => {});
+    await spawn(() => {
+      controller.abort();
+      thrownInto.throw(Object.assign(new Error("thrown in"), { code: "ENOENT" }));
+    });
+    expect(await aborted).toBe("aborted");
+    await expect(thrownInto).rejects.toThrow("thrown in");
   });
 });
 
