@@ -8,6 +8,19 @@ import { turn } from "../support/turns";
 
 const forEver = Number.POSITIVE_INFINITY;
 
+/** What `call` throws, three times. */
+function thrice(call: () => void): unknown[] {
+  const seen: unknown[] = [];
+  for (let i = 0; i < 3; i++) {
+    try {
+      call();
+    } catch (error) {
+      seen.push(error);
+    }
+  }
+  return seen;
+}
+
 describeFibers("kill", () => {
   it("of a fiber that has not begun to run lets it never run", async () => {
     let ran = false;
@@ -309,17 +322,7 @@ describeFibers("throw", () => {
   });
 
   it("several times in a row makes each appear, in order, at one suspension each", async () => {
-    const fiber = spawn(() => {
-      const seen: unknown[] = [];
-      for (let i = 0; i < 3; i++) {
-        try {
-          sleep(forEver);
-        } catch (error) {
-          seen.push(error);
-        }
-      }
-      return seen;
-    });
+    const fiber = spawn(() => thrice(() => sleep(forEver)));
     await turn();
     for (const what of ["first", "second", "third"]) fiber.throw(what);
     expect(await fiber).toEqual(["first", "second", "third"]);
@@ -352,17 +355,7 @@ describeFibers("throw", () => {
   });
 
   it("several times into a fiber that is inside runInAsyncScope makes none be lost when that ends", async () => {
-    const fiber = spawn(() => {
-      const seen: unknown[] = [];
-      for (let i = 0; i < 3; i++) {
-        try {
-          new AsyncResource("TEST").runInAsyncScope(() => sleep(forEver));
-        } catch (error) {
-          seen.push(error);
-        }
-      }
-      return seen;
-    });
+    const fiber = spawn(() => thrice(() => new AsyncResource("TEST").runInAsyncScope(() => sleep(forEver))));
     await turn();
     for (const what of ["first", "second", "third"]) fiber.throw(what);
     expect(await fiber).toEqual(["first", "second", "third"]);

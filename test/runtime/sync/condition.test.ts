@@ -18,6 +18,14 @@ import { turn } from "../../support/turns";
 const forEver = Number.POSITIVE_INFINITY;
 const notOwner = expect.objectContaining({ code: "ERR_NOT_OWNER" });
 
+/** Notifies one, and keeps the lock until the gate is open. */
+function notifyAndHold(condition: Condition, gate: Event): void {
+  condition.runExclusive(() => {
+    condition.notify();
+    gate.wait();
+  });
+}
+
 describe("a Condition on the hub's stack", () => {
   it("is a lock", () => {
     const condition = new Condition();
@@ -242,12 +250,7 @@ describeFibers("a Condition", () => {
         }),
       );
       const gate = new Event();
-      const notifier = spawn(() =>
-        condition.runExclusive(() => {
-          condition.notify();
-          gate.wait();
-        }),
-      );
+      const notifier = spawn(notifyAndHold, condition, gate);
       await turn();
       await turn();
       waiter.kill();
@@ -398,12 +401,7 @@ describeFibers("a Condition", () => {
       sleep(forEver);
     });
     const gate = new Event();
-    const notifier = spawn(() =>
-      condition.runExclusive(() => {
-        condition.notify();
-        gate.wait();
-      }),
-    );
+    const notifier = spawn(notifyAndHold, condition, gate);
     await turn();
     await turn();
     waiter.kill();

@@ -20,6 +20,15 @@ import { printing, run } from "../../support/run";
 import { thenable } from "../../support/thenable";
 import { turn } from "../../support/turns";
 
+/** Runs until it is killed, and then as long as the gate is closed. */
+function unwindsAfter(gate: Event): void {
+  try {
+    sleep(1e8);
+  } finally {
+    gate.wait();
+  }
+}
+
 function setEvent(): Event {
   const event = new Event();
   event.set();
@@ -382,13 +391,7 @@ describeFibers("killAll", () => {
 
   it("throws a Timeout when they have not all ended in time", async () => {
     const gate = new Event();
-    const stubborn = spawn(() => {
-      try {
-        sleep(1e8);
-      } finally {
-        gate.wait();
-      }
-    });
+    const stubborn = spawn(unwindsAfter, gate);
     await turn();
     await expect(spawn(() => killAll([stubborn], undefined, { timeout: 1 }))).rejects.toThrow(Timeout);
     gate.set();
@@ -397,13 +400,7 @@ describeFibers("killAll", () => {
 
   it("throws an AbortError when its signal is aborted first", async () => {
     const gate = new Event();
-    const stubborn = spawn(() => {
-      try {
-        sleep(1e8);
-      } finally {
-        gate.wait();
-      }
-    });
+    const stubborn = spawn(unwindsAfter, gate);
     const controller = new AbortController();
     await turn();
     const killer = spawn(() => killAll([stubborn], undefined, { signal: controller.signal }));
