@@ -14,8 +14,10 @@ import type { Socket } from "node:net";
 import { getSystemErrorMap, getSystemErrorName } from "node:util";
 
 import { block, type Waiter } from "../runtime/block";
+import { type Expiry, expire } from "../runtime/clock";
 import { canSuspend } from "../runtime/coroutine";
 import type { AnyFunction } from "../runtime/disguise";
+import { heed } from "../runtime/park/operations/streams";
 import type { ModulePatch } from "./patching";
 
 declare module "child_process" {
@@ -41,7 +43,6 @@ type Options = Omit<childProcess.SpawnSyncOptions, "stdio"> & { stdio?: unknown 
 let spawn: typeof childProcess.spawn;
 
 const MAX_BUFFER = 1024 * 1024;
-const LONGEST_TIMER = 2 ** 31 - 1;
 
 /** `error` of a result: as Node makes it for spawnSync, or for spawn. */
 function systemError(errno: number, call: string, child: childProcess.ChildProcess): NodeJS.ErrnoException {
@@ -88,7 +89,7 @@ class Run {
   readonly #waiter: Waiter<Run | undefined>;
   readonly #output: (Buffer[] | null)[];
   readonly #pipes: Socket[];
-  readonly #timer: NodeJS.Timeout | undefined;
+  readonly #timer: Expiry | null;
   readonly #maxBuffer: number;
   #size = 0;
   /** What still is to happen until the result is complete: the child's "close", and the end of its input. */
@@ -106,9 +107,7 @@ class Run {
     this.#output = child.stdio.map((stream, fd) => (stream && fd > 0 ? this.#collect(stream as Socket) : null));
     child.on("error", () => {}); // of kill()
     child.on("close", () => this.#ended());
-    if (options.timeout) {
-      this.#timer = setTimeout(() => this.#stop("ETIMEDOUT"), Math.min(options.timeout, LONGEST_TIMER));
-    }
+    this.#timer = expire(options.timeout || Number.POSITIVE_INFINITY, () => this.#stop("ETIMEDOUT"));
   }
 
   write(input: NodeJS.ArrayBufferView | undefined): void {
@@ -163,7 +162,7 @@ class Run {
 
   #close(): void {
     this.#stopped = true;
-    clearTimeout(this.#timer);
+    this.#timer?.cancel();
     for (const pipe of this.#pipes) pipe.destroy();
   }
 
@@ -259,17 +258,17 @@ function conclude(result: Result, command: string, stdio: unknown): unknown {
 function waitSync(this: childProcess.ChildProcess): { code: number | null; signal: NodeJS.Signals | null } {
   if (this.exitCode === null && this.signalCode === null) {
     block<void>((waiter) => {
-      const forget = () => void this.off("exit", onExit).off("error", onError);
-      const onExit = () => {
-        forget();
-        waiter.resolve();
-      };
-      const onError = (error: Error) => {
-        forget();
-        waiter.reject(error);
-      };
-      this.on("exit", onExit).on("error", onError);
-      return forget;
+      const stop = heed(this, {
+        exit: () => {
+          stop();
+          waiter.resolve();
+        },
+        error: (error: Error) => {
+          stop();
+          waiter.reject(error);
+        },
+      });
+      return stop;
     });
   }
   if (this.exitCode !== null && this.exitCode < 0) throw systemError(this.exitCode, "spawn", this);

@@ -92,9 +92,12 @@ class Mailbox {
   private constructor(socket: Socket) {
     Mailbox.#all.set(socket, this);
     this.#socket = socket;
-    const wanted = (event: string) => this.#inbox.waiting > 0 || socket.listenerCount(event) === 1; // if only ours
-    socket.on("message", (msg: Buffer, rinfo: RemoteInfo) => wanted("message") && this.#keep({ msg, rinfo }));
-    socket.on("error", (error: Error) => wanted("error") && this.#inbox.fail(error));
+    const inbox = this.#inbox;
+    socket.on(
+      "message",
+      (msg: Buffer, rinfo: RemoteInfo) => inbox.wants(socket, "message") && this.#keep({ msg, rinfo }),
+    );
+    socket.on("error", (error: Error) => inbox.wants(socket, "error") && inbox.fail(error));
     socket.once("close", () => this.#inbox.close(true));
   }
 

@@ -22,6 +22,11 @@ export class Inbox<T> {
     return this.#waiting;
   }
 
+  /** Whether an event is for this inbox: fibers wait, or nobody but it listens. */
+  wants(emitter: { listenerCount(event: string): number }, event: string): boolean {
+    return this.#waiting > 0 || emitter.listenerCount(event) === 1;
+  }
+
   /** Takes a value in, also when nobody waits for it. */
   put(value: T): void {
     if (!this.#items.isShutDown) this.#items.putNowait({ value });

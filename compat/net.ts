@@ -2,6 +2,7 @@
 import dns = require("node:dns");
 import net = require("node:net");
 
+import { throwIfAborted } from "../runtime/abort";
 import { block } from "../runtime/block";
 import { canSuspend } from "../runtime/coroutine";
 import { fiberOnly, invalidArgument } from "../runtime/errors";
@@ -101,16 +102,11 @@ function connectParked(args: unknown[]): net.Socket {
   for (const name of ["lookup", "onread"] as const) {
     if (options[name] !== undefined) throw fiberOnly(name);
   }
-  if (options.signal?.aborted) throw aborted(options.signal);
+  if (options.signal) throwIfAborted(options.signal);
   const sent = args.map(sendable);
   if (sent[0] !== args[0]) delete (sent[0] as net.TcpNetConnectOpts).signal;
   const check = () => net.connect(...(args as [never])).destroy();
   return new ParkedSocket((handle) => parkChecked(check, "net.connect", handle, settings(), sent), options);
-}
-
-function aborted({ reason }: AbortSignal): Error {
-  const error = new Error("The operation was aborted", { cause: reason });
-  return Object.assign(error, { code: "ABORT_ERR", name: "AbortError" });
 }
 
 function readLineSync(this: net.Socket, encoding: BufferEncoding = "utf8"): string | null {

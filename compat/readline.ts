@@ -82,7 +82,7 @@ class Lines {
     if (this.#used) return this;
     this.#used = true;
     this.#rl.on("error", (error: unknown) => {
-      if (this.#rl.listenerCount("error") > 1 && this.#inbox.waiting === 0) return; // the program's own hears of it
+      if (!this.#inbox.wants(this.#rl, "error")) return; // the program's own listener hears of it
       this.#inbox.fail(error);
       this.#inbox.close(); // an input that has failed does not end
     });
@@ -145,7 +145,7 @@ class Lines {
   }
 
   #keep(line: string): void {
-    if (this.#inbox.waiting === 0 && this.#rl.listenerCount("line") > 1) return;
+    if (!this.#inbox.wants(this.#rl, "line")) return;
     this.#inbox.put(line);
     if (!this.#used || this.#paused || this.#inbox.size < MANY) return;
     this.#paused = true;

@@ -48,9 +48,8 @@ function inboxOf(
   if (inbox) return inbox;
   inboxes.set(source, (inbox = new Inbox()));
   const kept = inbox;
-  const wanted = (event: string) => kept.waiting > 0 || source.listenerCount(event) === 1; // if only ours
-  source.on("message", (message: unknown) => wanted("message") && kept.put(message));
-  source.on(failure as "messageerror", (error: unknown) => wanted(failure) && kept.fail(error));
+  source.on("message", (message: unknown) => kept.wants(source, "message") && kept.put(message));
+  source.on(failure as "messageerror", (error: unknown) => kept.wants(source, failure) && kept.fail(error));
   source.on(end as "close", () => kept.close());
   return inbox;
 }

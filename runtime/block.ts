@@ -3,8 +3,6 @@ import { type Coroutine, canSuspend, current, hasRoom, State, suspend, wake } fr
 import { cannotSuspend, notInFiber } from "./errors";
 import { schedule } from "./hub";
 
-export { pinned } from "./coroutine";
-
 const enum Outcome {
   Pending,
   Fulfilled,

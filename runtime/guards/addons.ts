@@ -5,8 +5,7 @@
 // another order abort the process. JavaScript cannot see those frames, but it can see the calls: every function that an
 // addon exports is wrapped, so that nothing suspends below it. (Functions that an addon hands out later, as results,
 // are out of reach.)
-import { pinned } from "../block";
-import { current } from "../coroutine";
+import { current, pinned } from "../coroutine";
 import { type AnyFunction, disguise, replace } from "../disguise";
 
 const why = "a native addon's function is on the stack";

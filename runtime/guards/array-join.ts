@@ -3,8 +3,7 @@
 // V8 keeps the arrays that are being joined, to notice cycles, in one list for all stacks. Two fibers that suspend in an
 // element's toString and come back in another order abort the process; and two that join one array take each other for
 // a cycle. So in a fiber arrays with objects in them are joined here, with a list for each fiber.
-import { pinned } from "../block";
-import { type Coroutine, current, currentRoot } from "../coroutine";
+import { type Coroutine, current, currentRoot, pinned } from "../coroutine";
 import { replace } from "../disguise";
 
 /** What each fiber is joining. */

@@ -2,7 +2,7 @@
 //
 // Its listeners run on the caller's stack, and Node promises them that nothing else runs any more. One that writes
 // a file must not let the hub go on.
-import { pinned } from "../block";
+import { pinned } from "../coroutine";
 import { replace } from "../disguise";
 
 let called = false;

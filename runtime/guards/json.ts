@@ -3,8 +3,7 @@
 // There the serializer puts itself onto a per-isolate list that must be left in the reverse order: two fibers that
 // suspend in it (in a getter, a toJSON, a replacer) and come back in another order abort the process. Later and
 // earlier versions keep no such list.
-import { pinned } from "../block";
-import { current } from "../coroutine";
+import { current, pinned } from "../coroutine";
 import { replace } from "../disguise";
 
 export function guardJson(): void {

@@ -5,8 +5,7 @@
 // requires that one.
 import Module = require("node:module");
 
-import { pinned } from "../block";
-import { current } from "../coroutine";
+import { current, pinned } from "../coroutine";
 import { replace } from "../disguise";
 
 export function guardModules(): void {

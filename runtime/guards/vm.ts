@@ -4,8 +4,7 @@
 // that suspended inside would hand that fate to the hub, or to another fiber.
 import vm = require("node:vm");
 
-import { pinned } from "../block";
-import { current } from "../coroutine";
+import { current, pinned } from "../coroutine";
 import { replace } from "../disguise";
 
 interface RunOptions {

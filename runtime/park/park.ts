@@ -1,7 +1,8 @@
 // Parking: a thread that cannot suspend sleeps in Atomics.wait while its worker, on synckit, does the asynchronous work.
 import path = require("node:path");
 
-import { pinned, withFiberStack } from "../block";
+import { withFiberStack } from "../block";
+import { pinned } from "../coroutine";
 import { type CodedError, checkDuration, parkWorkerLost } from "../errors";
 import { Timeout } from "../sync/timeout";
 import { reviveError } from "./failure";
