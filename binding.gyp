@@ -8,6 +8,7 @@
         "runtime/native/coroutine.cc",
         "runtime/native/handoff.cc",
         "runtime/native/monitor.cc",
+        "runtime/native/origin.cc",
         "runtime/native/stacks.cc",
         "runtime/native/swap.cc"
       ],

@@ -17,7 +17,11 @@ import { block, type Waiter } from "../runtime/block";
 import { type Expiry, expire } from "../runtime/clock";
 import { canSuspend } from "../runtime/coroutine";
 import type { AnyFunction } from "../runtime/disguise";
+import { nameOf } from "../runtime/fiber";
+import { runListener, startsFiber } from "../runtime/listener";
 import { heed } from "../runtime/park/operations/streams";
+import { isProgram } from "../runtime/program";
+import { inOrder, listenInFibers } from "./emitters";
 import type { ModulePatch } from "./patching";
 
 declare module "child_process" {
@@ -275,6 +279,11 @@ function waitSync(this: childProcess.ChildProcess): { code: number | null; signa
   return { code: this.exitCode, signal: this.signalCode };
 }
 
+function inFiber(callback: AnyFunction): AnyFunction {
+  return (...args) =>
+    startsFiber() && isProgram(callback) ? runListener(callback, undefined, args, nameOf(callback)) : callback(...args);
+}
+
 export const childProcessPatch: ModulePatch = {
   name: "child_process",
   apply(define) {
@@ -303,6 +312,13 @@ export const childProcessPatch: ModulePatch = {
       return result ? conclude(result, command, options.stdio) : sync(...args);
     });
 
+    listenInFibers(define, childProcess.ChildProcess.prototype, inOrder);
+    define.replace(childProcess, "execFile", (execFile) => (...args) => {
+      // which exec calls, too
+      const callback = args.at(-1);
+      if (typeof callback === "function") args[args.length - 1] = inFiber(callback);
+      return execFile(...args);
+    });
     define.add(childProcess.ChildProcess.prototype, "waitSync", waitSync as AnyFunction);
   },
 };

@@ -9,6 +9,7 @@ import type { AnyFunction } from "../runtime/disguise";
 import { invalidArgument } from "../runtime/errors";
 import { checkLimit, type Limit } from "../runtime/limit";
 import { heed } from "../runtime/park/operations/streams";
+import { inOrder, listenInFibers } from "./emitters";
 import { Inbox } from "./inbox";
 import type { ModulePatch } from "./patching";
 
@@ -219,6 +220,7 @@ export const dgramPatch: ModulePatch = {
   name: "dgram",
   apply(define) {
     const { Socket } = require("node:dgram") as typeof import("node:dgram"); // not before it is asked for
+    listenInFibers(define, Socket.prototype, inOrder);
     if ("bindSync" in Socket.prototype) define.replace(Socket.prototype, "bindSync", keeping);
     else define.add(Socket.prototype, "bindSync", bindSync);
     define.add(Socket.prototype, "sendSync", sendSync);

@@ -3,9 +3,8 @@ import http = require("node:http");
 import https = require("node:https");
 
 import { block } from "../runtime/block";
-import { current } from "../runtime/coroutine";
 import type { AnyFunction } from "../runtime/disguise";
-import { runListener } from "../runtime/fiber";
+import { listenInFibers, serverManner } from "./emitters";
 import type { Define, ModulePatch } from "./patching";
 
 declare module "http" {
@@ -31,19 +30,6 @@ declare module "https" {
 
 /** A request's body: text or bytes. */
 export type Body = string | Uint8Array;
-
-/** Events of a server whose listeners are the program's request handlers. */
-const handlerEvents = new Set<unknown>(["request", "checkContinue", "checkExpectation", "upgrade", "connect"]);
-
-// All listeners of one request run in one fiber, one after another, as they would without fibers.
-function emitInFiber(emit: AnyFunction): AnyFunction {
-  return function (this: http.Server, ...args: unknown[]) {
-    if (current !== null || !handlerEvents.has(args[0]) || this.listenerCount(args[0] as string) === 0) {
-      return Reflect.apply(emit, this, args);
-    }
-    return runListener(emit, this, args) ?? true; // undefined: a listener has suspended
-  };
-}
 
 function send(request: AnyFunction, args: unknown[], body: unknown): http.IncomingMessage {
   return block<http.IncomingMessage>((waiter) => {
@@ -73,7 +59,7 @@ function isOptions(value: unknown): boolean {
 
 function add(define: Define, module: typeof http | typeof https): void {
   const { request } = module;
-  define.replace(module.Server.prototype, "emit", emitInFiber);
+  listenInFibers(define, module.Server.prototype, serverManner);
   define.add(module, "requestSync", function requestSync(target: unknown, options?: unknown, body?: unknown) {
     return isOptions(options) ? send(request, [target, options], body) : send(request, [target], options ?? body);
   });

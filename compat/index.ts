@@ -10,6 +10,7 @@ import { fsPatch } from "./fs";
 import { httpPatch, httpsPatch } from "./http";
 import { netPatch } from "./net";
 import { Patches } from "./patching";
+import { processPatch } from "./process";
 import { readlinePatch } from "./readline";
 import { streamPatch } from "./stream";
 import { timersPatch } from "./timers";
@@ -32,6 +33,7 @@ import "./worker_threads";
 const patches = new Patches([
   fsPatch,
   eventsPatch,
+  processPatch,
   streamPatch,
   timersPatch,
   dnsPatch,

@@ -11,6 +11,7 @@ import type { NetSettings } from "../runtime/park/operations/net";
 import { readLine } from "../runtime/park/operations/streams";
 import { newHandle, park, parkChecked, parkRelease } from "../runtime/park/park";
 import { sendable } from "../runtime/park/portable";
+import { listenInFibers, serverManner } from "./emitters";
 import { ParkedSocket } from "./parked-socket";
 import type { ModulePatch } from "./patching";
 import { carryOut, checkEncoding } from "./stream";
@@ -178,6 +179,11 @@ function closeSync(this: net.Server): void {
 export const netPatch: ModulePatch = {
   name: "net",
   apply(define) {
+    // Servers of http and tls are of this class too, and have patches of their own.
+    const others: (typeof net.Server)[] = [require("node:http").Server, require("node:tls").Server];
+    listenInFibers(define, net.Server.prototype, (event, server) =>
+      others.some((other) => server instanceof other) ? undefined : serverManner(event),
+    );
     define.add(net, "connectSync", connectSync);
     define.add(net.Socket.prototype, "readLineSync", readLineSync);
     define.add(net.Server.prototype, "listenSync", listenSync);

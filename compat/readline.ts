@@ -9,6 +9,7 @@ import { invalidArgument } from "../runtime/errors";
 import { checkLimit, type Limit, signalOf, timeoutOf } from "../runtime/limit";
 import { Semaphore } from "../runtime/sync/semaphore";
 import { Timeout } from "../runtime/sync/timeout";
+import { holdFlow, inOrder, listenInFibers } from "./emitters";
 import { Inbox } from "./inbox";
 import type { ModulePatch } from "./patching";
 
@@ -184,6 +185,10 @@ export const readlinePatch: ModulePatch = {
   name: "readline",
   apply(define) {
     const readline = require("node:readline") as typeof import("node:readline"); // not before it is asked for
+    const hold = (rl: Open, event: unknown) => (event === "line" && rl.input ? holdFlow(rl.input) : undefined);
+    for (const { prototype } of [readline.Interface, readline.promises.Interface]) {
+      listenInFibers(define, prototype as Open, inOrder, hold);
+    }
     define.add(readline.Interface.prototype, "questionSync", questionSync);
     define.add(readline.Interface.prototype, "linesSync", linesSync);
     define.replace(readline, "createInterface", (create) => (...args) => {

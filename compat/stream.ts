@@ -19,6 +19,7 @@ import {
   readText,
   write,
 } from "../runtime/park/operations/streams";
+import { holdFlow, inOrder, listenInFibers } from "./emitters";
 import type { ModulePatch } from "./patching";
 
 declare module "stream" {
@@ -224,6 +225,9 @@ function isPipelineOptions(last: unknown): boolean {
 export const streamPatch: ModulePatch = {
   name: "stream",
   apply(define) {
+    // Sockets, HTTP's and HTTP/2's messages and all others have it from here.
+    const hold = (one: stream.Stream, event: unknown) => (event === "data" ? holdFlow(one as Readable) : undefined);
+    listenInFibers(define, stream.Stream.prototype, inOrder, hold);
     define.add(stream, "pipelineSync", pipelineSync);
     define.add(Readable.prototype, "readSync", readSync);
     define.add(Readable.prototype, "chunksSync", chunksSync);

@@ -1,10 +1,14 @@
-// timers: sleeping.
+// timers: sleeping; and callbacks that start in fibers, so that they may block.
 import timers = require("node:timers");
 
 import { canSuspend } from "../runtime/coroutine";
+import type { AnyFunction } from "../runtime/disguise";
 import { checkDuration } from "../runtime/errors";
+import { nameOf } from "../runtime/fiber";
+import { runListener, startsFiber } from "../runtime/listener";
+import { isProgram } from "../runtime/program";
 import { sleep } from "../runtime/wait";
-import type { ModulePatch } from "./patching";
+import type { Define, ModulePatch } from "./patching";
 
 declare module "timers" {
   /**
@@ -23,7 +27,55 @@ function sleepSync(ms: number): void {
   else wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }
 
+/** Whether a callback is called in a fiber. The runtime's own timers, and Node's, are none of these. */
+function needsFiber(callback: AnyFunction): boolean {
+  return startsFiber() && isProgram(callback);
+}
+
+function once(callback: AnyFunction): AnyFunction {
+  return function (this: unknown, ...args) {
+    if (needsFiber(callback)) runListener(callback, this, args, nameOf(callback));
+    else Reflect.apply(callback, this, args);
+  };
+}
+
+/** As a callback that takes long puts off the next one: the interval begins anew when it has ended. */
+function repeatedly(callback: AnyFunction): AnyFunction {
+  let away = false;
+  return function (this: NodeJS.Timeout & { _destroyed?: boolean }, ...args) {
+    if (away) return;
+    if (!needsFiber(callback)) return void Reflect.apply(callback, this, args);
+    runListener(callback, this, args, nameOf(callback), (fiber) => {
+      away = true;
+      fiber.atEnd(() => {
+        away = false;
+        if (!this._destroyed) this.refresh();
+      });
+    });
+  };
+}
+
+/** Replaces a function that takes a callback first, where it is a module's and where it is global: it is the same. */
+function replace(define: Define, key: "setTimeout" | "setInterval" | "setImmediate", inFiber: typeof once): void {
+  const made = new Map<AnyFunction, AnyFunction>();
+  for (const target of [timers, globalThis]) {
+    define.replace(target, key, (original) => {
+      const before = made.get(original);
+      if (before) return before;
+      const replaced: AnyFunction = (callback, ...rest) =>
+        original(typeof callback === "function" ? inFiber(callback) : callback, ...rest);
+      made.set(original, replaced);
+      return replaced;
+    });
+  }
+}
+
 export const timersPatch: ModulePatch = {
   name: "timers",
-  apply: (define) => define.add(timers, "sleepSync", sleepSync),
+  apply(define) {
+    replace(define, "setTimeout", once);
+    replace(define, "setInterval", repeatedly);
+    replace(define, "setImmediate", once);
+    define.add(timers, "sleepSync", sleepSync);
+  },
 };

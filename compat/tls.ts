@@ -5,6 +5,7 @@ import { block, refusal, withFiberStack } from "../runtime/block";
 import { canSuspend } from "../runtime/coroutine";
 import { invalidArgument } from "../runtime/errors";
 import { connected } from "../runtime/park/operations/connections";
+import { listenInFibers, serverManner } from "./emitters";
 import type { ModulePatch } from "./patching";
 
 declare module "tls" {
@@ -27,6 +28,10 @@ export const tlsPatch: ModulePatch = {
   name: "tls",
   apply(define) {
     const tls = require("node:tls") as typeof import("node:tls"); // not in a Node without it
+    const https = require("node:https") as typeof import("node:https"); // whose servers are of this class, too
+    listenInFibers(define, tls.Server.prototype, (event, server) =>
+      server instanceof https.Server ? undefined : serverManner(event),
+    );
     const connect = tls.connect as (...args: unknown[]) => TLSSocket;
     define.add(tls, "connectSync", function connectSync(...args: unknown[]): TLSSocket {
       const last = args.at(-1);

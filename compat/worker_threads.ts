@@ -3,7 +3,11 @@ import type { MessagePort, Worker } from "node:worker_threads";
 
 import { refusal } from "../runtime/block";
 import { canSuspend } from "../runtime/coroutine";
+import type { AnyFunction } from "../runtime/disguise";
 import { checkLimit, type Limit } from "../runtime/limit";
+import { startsFiber } from "../runtime/listener";
+import { isProgram } from "../runtime/program";
+import { callInOrder, inOrder, listenInFibers } from "./emitters";
 import { Inbox } from "./inbox";
 import type { ModulePatch } from "./patching";
 
@@ -105,11 +109,41 @@ function receiveFromWorker(this: Worker, limit: Limit = Number.POSITIVE_INFINITY
   return taken.value;
 }
 
+type Listener = AnyFunction & { handler?: unknown };
+
+/** What is registered in a listener's place: always the same, so that it can be taken back. */
+const inFibers = new WeakMap<Listener, AnyFunction>();
+
+function inFiber(listener: unknown): unknown {
+  if (typeof listener !== "function") return listener;
+  const known = inFibers.get(listener as Listener);
+  if (known) return known;
+  const made = function (this: MessagePort, ...args: unknown[]): void {
+    const { handler = listener } = listener as Listener; // of Node's own function, behind `onmessage`
+    if (startsFiber() && isProgram(handler)) callInOrder(this, listener as Listener, this, args, "message");
+    else Reflect.apply(listener, this, args);
+  };
+  inFibers.set(listener as Listener, made);
+  return made;
+}
+
 export const workerThreadsPatch: ModulePatch = {
   name: "worker_threads",
   apply(define) {
+    // All other ways to listen, `on` and `onmessage` among them, lead here.
+    for (const key of ["addEventListener", "removeEventListener"]) {
+      define.replace(
+        globalThis.MessagePort.prototype,
+        key,
+        (original) =>
+          function (this: MessagePort, type: unknown, listener: unknown, ...rest: unknown[]) {
+            return Reflect.apply(original, this, [type, inFiber(listener), ...rest]);
+          },
+      );
+    }
     define.add(globalThis.MessagePort.prototype, "receiveSync", receiveFromPort);
     const { Worker } = require("node:worker_threads") as typeof import("node:worker_threads"); // not before it is asked for
     define.add(Worker.prototype, "receiveSync", receiveFromWorker);
+    listenInFibers(define, Worker.prototype, inOrder);
   },
 };

@@ -3,23 +3,18 @@ import type { AsyncResource } from "node:async_hooks";
 import { expire } from "./clock";
 import {
   admit,
-  begin,
   Coroutine,
   canSuspend,
-  current,
   currentRoot,
   DEFAULT_STACK_SIZE,
   MIN_STACK_SIZE,
   onAbandoned,
   State,
-  theSwitch,
 } from "./coroutine";
 import { checkDuration, checkFunction, FiberExit, invalidArgument, outOfRange } from "./errors";
 import { stepped } from "./generator";
-import { raise } from "./hub";
 import { checkLimit, type Limit, type LimitOptions, timeoutOf } from "./limit";
 import { delayed, FiberRecord } from "./observe/record";
-import { setRunInfoSignal } from "./observe/run-info";
 import { Line } from "./sync/line";
 import { Timeout } from "./sync/timeout";
 import { callLater, checkLink, type Link, Links, WAIT, type Waitable } from "./sync/waitable";
@@ -54,7 +49,8 @@ export function newRecord(name: string): FiberRecord {
 
 let defaultStackSize = DEFAULT_STACK_SIZE;
 
-function checkStackSize(value: unknown, name: string): number {
+/** @internal A number of bytes of stack that V8 and the system can do with. */
+export function checkStackSize(value: unknown, name: string): number {
   if (typeof value !== "number") throw invalidArgument(name, "of type number", value);
   if (!Number.isSafeInteger(value) || value < MIN_STACK_SIZE || value > 2 ** 30) {
     throw outOfRange(name, `a whole number of bytes from ${MIN_STACK_SIZE} to ${2 ** 30}`, value);
@@ -62,23 +58,8 @@ function checkStackSize(value: unknown, name: string): number {
   return Math.ceil(value / 65536) * 65536;
 }
 
-if (process.env.RUNTIME_STACK_SIZE) {
-  defaultStackSize = checkStackSize(Number(process.env.RUNTIME_STACK_SIZE), "RUNTIME_STACK_SIZE");
-}
-
-/**
- * Settings of the process.
- * @param options.stackSize bytes of stack for the JavaScript of each fiber that is created from now on;
- *   also RUNTIME_STACK_SIZE in the environment. Default 1,048,576, a little more than Node's main thread has.
- * @param options.runInfoSignal the signal, "SIGUSR2" for example, at which `runInfo()` is printed to standard error;
- *   also RUNTIME_INFO_SIGNAL in the environment. Default null: none. It does not keep the process alive; worker threads
- *   get no signals, there it has no effect.
- */
-export function configure(options: { stackSize?: number; runInfoSignal?: NodeJS.Signals | null }): void {
-  if (typeof options !== "object" || options === null) throw invalidArgument("options", "of type object", options);
-  const { stackSize, runInfoSignal } = options;
-  const size = stackSize === undefined ? defaultStackSize : checkStackSize(stackSize, "options.stackSize");
-  if (runInfoSignal !== undefined) setRunInfoSignal(runInfoSignal, "options.runInfoSignal");
+/** @internal For fibers that are created from now on. */
+export function setDefaultStackSize(size: number): void {
   defaultStackSize = size;
 }
 
@@ -305,37 +286,6 @@ export function checkKillOptions(options: KillOptions): { block: boolean } {
   return { block: options.block ?? canSuspend() };
 }
 
-// A fiber that runs an event listener, or a handler: its failure is as if the listener itself had thrown.
-class ListenerFiber extends Fiber {
-  /** Whether the emitter has gone on already: then only the process can be told. */
-  away = false;
-
-  constructor(listener: Body<unknown>, self: unknown, args: unknown[]) {
-    super(listener, {}, self, args, newRecord(nameOf(listener)));
-  }
-
-  protected override unobserved(error: unknown): void {
-    if (this.away) raise(error);
-  }
-}
-
-/**
- * @internal Calls a listener in a fiber that starts at once, on top of the running stack. Returns or throws as the
- * listener does, unless it suspends first; then it returns undefined, and an error goes uncaught. In a fiber already,
- * and where there are none, it is a plain call.
- */
-export function runListener(listener: (...args: never[]) => unknown, self: unknown, args: unknown[]): unknown {
-  if (current !== null || theSwitch().stacks === null) return Reflect.apply(listener, self, args);
-  const fiber = new ListenerFiber(listener, self, args);
-  begin(fiber);
-  if (!fiber.dead) {
-    fiber.away = true;
-    return undefined;
-  }
-  if (!fiber.successful) throw fiber.exception;
-  return fiber.value;
-}
-
 onAbandoned((record, resource, stackSize) => new Fiber(() => {}, { stackSize }, undefined, [], record, resource));
 
 /**
@@ -373,28 +323,4 @@ export function spawnLater<T, A extends any[]>(ms: number, fn: Body<T, A>, ...ar
     delayed.delete(fiber.record);
   });
   return fiber;
-}
-
-/**
- * A function that calls `handler`, with the same arguments and `this`, in a fiber of its own each time: for servers
- * and frameworks that the patch does not reach. The fiber starts at once (at the hub's next turn, when called in a
- * fiber). The call returns what the handler returns, or throws what it throws, if it does so without suspending; else
- * undefined, and an error is an uncaught one, as a listener's is. Where there are no fibers, the handler itself is
- * called.
- */
-// biome-ignore lint/suspicious/noExplicitAny: any handler
-export function wrap<F extends (this: any, ...args: any[]) => unknown>(
-  handler: F,
-): (...args: Parameters<F>) => unknown {
-  checkFunction(handler, "handler");
-  const wrapped = function (this: unknown, ...args: Parameters<F>) {
-    if (current === null) return runListener(handler, this, args);
-    const fiber = new ListenerFiber(handler, this, args);
-    fiber.away = true;
-    fiber.start();
-    return undefined;
-  };
-  Object.defineProperty(wrapped, "name", { value: handler.name, configurable: true });
-  Object.defineProperty(wrapped, "length", { value: handler.length, configurable: true });
-  return wrapped;
 }

@@ -48,6 +48,10 @@ export interface Addon {
    * only n were to be had without waiting.
    */
   readNow(fd: number, bytes: NodeJS.ArrayBufferView, offset: number, length: number, position: number): number;
+  /** The number of the script with a function's code, negative if it is a bound function; 0 if it has no such code. */
+  scriptOf(fn: unknown): number;
+  /** The name of that script, if it has one. */
+  scriptName(fn: unknown): string | undefined;
 }
 
 export interface Switch {

@@ -3,6 +3,7 @@
 
 #include "cached_files.h"
 #include "coroutine.h"
+#include "origin.h"
 
 #if NODE_MODULE_VERSION < 115
 #error "Node 20 or later is needed"
@@ -184,7 +185,9 @@ NODE_MODULE_INIT() {
                                          Export(context, exports, "unmonitor", StopMonitor, instance) &&
                                          Export(context, exports, "readCached", ReadCached, instance) &&
                                          Export(context, exports, "existsCached", ExistsCached, instance) &&
-                                         Export(context, exports, "readNow", ReadDescriptorNow, instance);
+                                         Export(context, exports, "readNow", ReadDescriptorNow, instance) &&
+                                         Export(context, exports, "scriptOf", ScriptOf, instance) &&
+                                         Export(context, exports, "scriptName", ScriptName, instance);
 }
 
 }  // namespace runtime

@@ -1,0 +1,199 @@
+// Events whose listeners start in fibers, so that they may block.
+//
+// All listeners of one event run in one fiber, one after another, as they would without fibers. Only for the program's
+// own is one started: Node's listeners, and ours, never block. What an emitter emits while one of its listeners is
+// suspended waits for that one, as it would if the listener really blocked; but Node's own listeners, and ours, hear of
+// it at once. Servers are different: each of their requests and connections is somebody else's, and waits for nobody.
+import { EventEmitter } from "node:events";
+import type { Readable } from "node:stream";
+import { begin } from "../runtime/coroutine";
+import type { AnyFunction } from "../runtime/disguise";
+import type { Fiber } from "../runtime/fiber";
+import { raise, schedule } from "../runtime/hub";
+import { laterListener, runListener, serverFibers, startsFiber } from "../runtime/listener";
+import { isProgram } from "../runtime/program";
+import type { Define } from "./patching";
+
+type Listener = AnyFunction & { listener?: AnyFunction };
+type Listeners = Listener | Listener[];
+/** What Node keeps listeners in; `listeners()` would copy them at every event. */
+type Emitter = EventEmitter & { _events?: Record<string | symbol, Listeners | undefined> };
+
+function isPrograms(listener: Listener): boolean {
+  return isProgram(listener.listener ?? listener); // `once` wraps it
+}
+
+function anyPrograms(listeners: Listeners): boolean {
+  return typeof listeners === "function" ? isPrograms(listeners) : listeners.some(isPrograms);
+}
+
+/** The listeners of an event that must start in a fiber, if there are any. They tell an emitter what it was made for. */
+function listenersOf(emitter: Emitter, event: string | symbol): Listeners | undefined {
+  const listeners = emitter._events?.[event];
+  if (listeners === undefined || event === "newListener" || event === "removeListener") return undefined;
+  return startsFiber() && anyPrograms(listeners) ? listeners : undefined;
+}
+
+/** Calls Node's listeners, and ours; a fiber, not started, for the program's. */
+function postpone(emitter: Emitter, event: string | symbol, listeners: Listeners, args: unknown[]): Fiber {
+  const all = typeof listeners === "function" ? [listeners] : [...listeners];
+  const programs = all.filter(isPrograms);
+  const fiber = laterListener(
+    () => {
+      for (const listener of programs) Reflect.apply(listener, emitter, args);
+    },
+    undefined,
+    [],
+    nameOf(event),
+  );
+  for (const listener of all) if (!programs.includes(listener)) Reflect.apply(listener, emitter, args);
+  return fiber;
+}
+
+function nameOf(event: string | symbol): string {
+  return `on ${String(event)}`;
+}
+
+/** Stops what brings an emitter's events, as well as it can; the function that is returned lets it go on. */
+type Hold<E> = (emitter: E, event: string | symbol) => (() => void) | undefined;
+
+/** The events of an emitter one of whose listeners is suspended. */
+class Backlog {
+  readonly #owner: object;
+  readonly #hold: Hold<object> | undefined;
+  readonly #waiting: Fiber[] = [];
+  #release: (() => void) | undefined;
+  readonly #next = () => schedule(this);
+
+  constructor(owner: object, hold: Hold<object> | undefined) {
+    this.#owner = owner;
+    this.#hold = hold;
+  }
+
+  follow(fiber: Fiber, event: string | symbol): void {
+    this.#release ??= this.#hold?.(this.#owner, event);
+    fiber.atEnd(this.#next);
+  }
+
+  add(fiber: Fiber, event: string | symbol): void {
+    this.#release ??= this.#hold?.(this.#owner, event);
+    this.#waiting.push(fiber);
+  }
+
+  /** On the hub, after the end of a listener's fiber. */
+  run(): void {
+    const fiber = this.#waiting.shift();
+    if (fiber) {
+      fiber.atEnd(this.#next);
+      begin(fiber);
+      return;
+    }
+    backlogs.delete(this.#owner);
+    this.#release?.();
+  }
+}
+
+const backlogs = new WeakMap<object, Backlog>();
+
+/**
+ * How an event's listeners are called: in order, after those of the emitter's events before it; each by itself; or as
+ * work, by itself and no more of them than servers may have. Undefined: without fibers.
+ */
+export type Manner = "in order" | "each" | "work" | undefined;
+
+/** Has the listeners of an emitter's, or of a class's, events start in fibers. */
+export function listenInFibers<E extends EventEmitter>(
+  define: Define,
+  target: E,
+  mannerOf: (event: string | symbol, emitter: E) => Manner,
+  hold?: Hold<E>,
+): void {
+  define.replace(
+    target,
+    "emit",
+    () =>
+      function (this: Emitter & E, event: string | symbol, ...args: unknown[]) {
+        const { emit } = EventEmitter.prototype; // as it is now: others replace it, too
+        const listeners = listenersOf(this, event);
+        const manner = listeners && mannerOf(event, this);
+        if (!listeners || !manner) return Reflect.apply(emit, this, [event, ...args]);
+        if (manner === "in order") {
+          const before = backlogs.get(this);
+          if (!before) return runInOrder(this, emit, this, [event, ...args], event, hold as Hold<object>) ?? true;
+          before.add(postpone(this, event, listeners, args), event);
+          return true;
+        }
+        // In what follows, undefined tells that a listener has suspended.
+        if (manner === "each") return runListener(emit, this, [event, ...args], nameOf(event)) ?? true;
+        if (!serverFibers.reached) return serverFibers.run(emit, this, [event, ...args], nameOf(event)) ?? true;
+        serverFibers.queue(postpone(this, event, listeners, args));
+        return true;
+      },
+  );
+}
+
+/** Calls a listener in a fiber; if another one of the same owner's is suspended, then after that one's end. */
+export function callInOrder(owner: object, listener: AnyFunction, self: unknown, args: unknown[], event: string): void {
+  const before = backlogs.get(owner);
+  if (before) before.add(laterListener(listener, self, args, nameOf(event)), event);
+  else runInOrder(owner, listener, self, args, event);
+}
+
+function runInOrder(
+  owner: object,
+  listener: AnyFunction,
+  self: unknown,
+  args: unknown[],
+  event: string | symbol,
+  hold?: Hold<object>,
+): unknown {
+  return runListener(listener, self, args, nameOf(event), (fiber) => {
+    const backlog = new Backlog(owner, hold);
+    backlogs.set(owner, backlog);
+    backlog.follow(fiber, event);
+  });
+}
+
+/** Events that bring a server something to do. */
+const work = new Set<string | symbol>([
+  "connection",
+  "secureConnection",
+  "session",
+  "stream",
+  "request",
+  "checkContinue",
+  "checkExpectation",
+  "upgrade",
+  "connect",
+]);
+
+/** Of a server, each request and connection is somebody else's, and waits for nobody. */
+export function serverManner(event: string | symbol): Manner {
+  return work.has(event) ? "work" : "each";
+}
+
+export function inOrder(): Manner {
+  return "in order";
+}
+
+type Flow = Readable & { readonly _readableState?: { flowing: boolean | null } };
+
+/**
+ * Keeps a stream's data in its buffer, whose limit then holds up whoever fills it. Not by `pause`, which its listeners
+ * would hear of, and must be free to call.
+ */
+export function holdFlow(stream: Flow): (() => void) | undefined {
+  const state = stream._readableState;
+  if (!state?.flowing) return undefined;
+  state.flowing = false;
+  return () => {
+    if (state.flowing !== false) return; // the program has resumed it
+    state.flowing = true;
+    if (stream.isPaused()) state.flowing = false; // the program has paused it
+    try {
+      while (state.flowing && !stream.destroyed && stream.read() !== null);
+    } catch (error) {
+      raise(error); // a "data" listener's
+    }
+  };
+}

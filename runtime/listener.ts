@@ -1,0 +1,148 @@
+// Event listeners, timers' callbacks and handlers: code that somebody on the hub's stack calls, in fibers of their own.
+import { executionAsyncId } from "node:async_hooks";
+
+import { begin, current, theSwitch } from "./coroutine";
+import { checkFunction, invalidArgument, outOfRange } from "./errors";
+import { Fiber, nameOf, newRecord } from "./fiber";
+import { raise } from "./hub";
+import { LinkedList } from "./sync/linked-list";
+
+type Listener = (...args: never[]) => unknown;
+
+/** Runs a listener: its failure is as if the listener itself had thrown. */
+class ListenerFiber extends Fiber {
+  /** Whether the emitter has gone on already: then only the process can be told. */
+  away = false;
+
+  constructor(listener: Listener, self: unknown, args: unknown[], name: string) {
+    super(listener, {}, self, args, newRecord(name));
+  }
+
+  protected override unobserved(error: unknown): void {
+    if (this.away) raise(error);
+  }
+}
+
+/**
+ * Whether a listener that is called now gets a fiber of its own: on the hub's stack, and on a fiber's above a native
+ * frame that this fiber must not leave. Elsewhere it is part of the fiber that calls it.
+ */
+export function startsFiber(): boolean {
+  if (current === null) return theSwitch().stacks !== null;
+  return current.pinned === 0 && executionAsyncId() !== current.asyncId;
+}
+
+/**
+ * Calls a listener in a fiber that starts at once, on top of the running stack. Returns or throws as the listener does.
+ * But if it suspends first, `away` is called with the fiber, undefined is returned, and an error will go uncaught.
+ */
+export function runListener(
+  listener: Listener,
+  self: unknown,
+  args: unknown[],
+  name: string,
+  away?: (fiber: Fiber) => void,
+): unknown {
+  const fiber = new ListenerFiber(listener, self, args, name);
+  begin(fiber);
+  if (!fiber.dead) {
+    fiber.away = true;
+    away?.(fiber);
+    return undefined;
+  }
+  if (!fiber.successful) throw fiber.exception;
+  return fiber.value;
+}
+
+/** A fiber, to be started later, that calls a listener in the async context of now. An error of it will go uncaught. */
+export function laterListener(listener: Listener, self: unknown, args: unknown[], name: string): Fiber {
+  const fiber = new ListenerFiber(listener, self, args, name);
+  fiber.away = true;
+  return fiber;
+}
+
+/**
+ * How many fibers servers may have started that have not ended; what comes above that waits for its turn.
+ * (gevent: the pool that a server spawns in)
+ */
+class Ceiling {
+  #most = 10_000;
+  #active = 0;
+  readonly #waiting = new LinkedList<Fiber>();
+  readonly #left = () => {
+    this.#active--;
+    this.#admit();
+  };
+
+  set most(most: number) {
+    this.#most = most;
+    this.#admit();
+  }
+
+  get reached(): boolean {
+    return this.#active >= this.#most;
+  }
+
+  /** As `runListener`; where it is reached, the caller queues. */
+  run(listener: Listener, self: unknown, args: unknown[], name: string): unknown {
+    this.#active++;
+    let away = false;
+    try {
+      return runListener(listener, self, args, name, (fiber) => {
+        away = true;
+        fiber.atEnd(this.#left);
+      });
+    } finally {
+      if (!away) this.#left();
+    }
+  }
+
+  /** Starts `fiber` when there is room for it. */
+  queue(fiber: Fiber): void {
+    this.#waiting.append(fiber);
+    this.#admit();
+  }
+
+  #admit(): void {
+    for (let place = this.#waiting.first; place !== null && !this.reached; place = this.#waiting.first) {
+      this.#waiting.remove(place);
+      this.#active++;
+      place.value.atEnd(this.#left);
+      place.value.start();
+    }
+  }
+}
+
+export const serverFibers = new Ceiling();
+
+/** @param name what the caller calls it */
+export function checkMaxServerFibers(most: unknown, name: string): number {
+  if (typeof most !== "number") throw invalidArgument(name, "of type number", most);
+  if (!(most >= 1 && (Number.isSafeInteger(most) || most === Number.POSITIVE_INFINITY))) {
+    throw outOfRange(name, "a whole number >= 1, or Infinity", most);
+  }
+  return most;
+}
+
+/**
+ * A function that calls `handler`, with the same arguments and `this`, in a fiber of its own each time: for servers
+ * and frameworks that the patch does not reach. The fiber starts at once (at the hub's next turn, when called in a
+ * fiber). The call returns what the handler returns, or throws what it throws, if it does so without suspending; else
+ * undefined, and an error is an uncaught one, as a listener's is. Where there are no fibers, the handler itself is
+ * called.
+ */
+// biome-ignore lint/suspicious/noExplicitAny: any handler
+export function wrap<F extends (this: any, ...args: any[]) => unknown>(
+  handler: F,
+): (...args: Parameters<F>) => unknown {
+  checkFunction(handler, "handler");
+  const wrapped = function (this: unknown, ...args: Parameters<F>) {
+    if (theSwitch().stacks === null) return Reflect.apply(handler, this, args);
+    if (current === null) return runListener(handler, this, args, nameOf(handler));
+    laterListener(handler, this, args, nameOf(handler)).start();
+    return undefined;
+  };
+  Object.defineProperty(wrapped, "name", { value: handler.name, configurable: true });
+  Object.defineProperty(wrapped, "length", { value: handler.length, configurable: true });
+  return wrapped;
+}

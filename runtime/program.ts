@@ -1,0 +1,28 @@
+// Which functions are the program's: not Node's own, not V8's, not the runtime's.
+import { types } from "node:util";
+
+import { type Addon, loadAddon } from "./switch";
+
+let addon: Addon | undefined;
+
+/** What is known of scripts, by the addon's numbers for them. */
+const scripts = new Map<number, boolean>();
+
+/** Of Node's, these make functions that call one of the program's: AsyncResource.bind, util.deprecate, and their like. */
+const wrappers = ["node:async_hooks", "node:internal/async_local_storage/", "node:internal/util"];
+
+/** Whether calling `fn` may run the program's code. Only where there is an addon. */
+export function isProgram(fn: unknown): boolean {
+  addon ??= loadAddon();
+  const script = addon.scriptOf(fn);
+  if (script === 0) return types.isProxy(fn);
+  let known = scripts.get(script);
+  if (known === undefined) scripts.set(script, (known = classify(addon.scriptName(fn), script < 0)));
+  return known;
+}
+
+function classify(script: string | undefined, bound: boolean): boolean {
+  if (script === __filename) return bound; // by the program: `queue.put.bind(queue)`, or our `runInAsyncScope`
+  if (!script?.startsWith("node:")) return true;
+  return wrappers.some((wrapper) => (wrapper.endsWith("/") ? script.startsWith(wrapper) : script === wrapper));
+}
