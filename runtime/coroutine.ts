@@ -423,11 +423,12 @@ export function wake(coroutine: Coroutine): void {
   drain();
 }
 
-/** Runs a new coroutine at once, on top of the running stack, until it first suspends. */
-export function begin(coroutine: Coroutine): void {
+/** Runs a new coroutine at once, on top of the running stack, until it first suspends; then `left` is called. */
+export function begin(coroutine: Coroutine, left?: () => void): void {
   coroutine.state = State.Ready;
   coroutine.announceStart();
   coroutine.run();
+  if ((coroutine.state as State) !== State.Dead) left?.();
   if (current === null) drain();
 }
 

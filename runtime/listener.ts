@@ -44,12 +44,11 @@ export function runListener(
   away?: (fiber: Fiber) => void,
 ): unknown {
   const fiber = new ListenerFiber(listener, self, args, name);
-  begin(fiber);
-  if (!fiber.dead) {
+  begin(fiber, () => {
     fiber.away = true;
     away?.(fiber);
-    return undefined;
-  }
+  });
+  if (fiber.away) return undefined;
   if (!fiber.successful) throw fiber.exception;
   return fiber.value;
 }
