@@ -8,6 +8,7 @@ import { dnsPatch } from "./dns";
 import { eventsPatch } from "./events";
 import { fsPatch } from "./fs";
 import { httpPatch, httpsPatch } from "./http";
+import { http2Patch } from "./http2";
 import { netPatch } from "./net";
 import { Patches } from "./patching";
 import { processPatch } from "./process";
@@ -23,6 +24,7 @@ import "./dgram";
 import "./dns";
 import "./events";
 import "./http";
+import "./http2";
 import "./net";
 import "./readline";
 import "./stream";
@@ -42,6 +44,7 @@ const patches = new Patches([
   dgramPatch,
   httpPatch,
   httpsPatch,
+  http2Patch,
   readlinePatch,
   workerThreadsPatch,
   atomicsPatch,

@@ -167,11 +167,11 @@ export function checkEncoding(encoding: unknown): void {
   if (!Buffer.isEncoding(encoding as string)) throw invalidArgument("encoding", "a known encoding", encoding);
 }
 
-function writeSync(this: Writable, chunk: unknown, encoding?: BufferEncoding): void {
+export function writeSync(this: Writable, chunk: unknown, encoding?: BufferEncoding): void {
   handOver(this, (done) => write(this, chunk, encoding, done), writeSync);
 }
 
-function endSync(this: Writable, chunk?: unknown, encoding?: BufferEncoding): void {
+export function endSync(this: Writable, chunk?: unknown, encoding?: BufferEncoding): void {
   handOver(this, (done) => end(this, chunk, encoding, done), endSync);
 }
 
