@@ -112,21 +112,21 @@ export function listenInFibers<E extends EventEmitter>(
     target,
     "emit",
     () =>
-      function (this: Emitter & E, event: string | symbol, ...args: unknown[]) {
+      function (this: Emitter & E, event: string | symbol) {
         const { emit } = EventEmitter.prototype; // as it is now: others replace it, too
         const listeners = listenersOf(this, event);
         const manner = listeners && mannerOf(event, this);
-        if (!listeners || !manner) return Reflect.apply(emit, this, [event, ...args]);
-        if (manner === "in order") {
-          const before = backlogs.get(this);
-          if (!before) return runInOrder(this, emit, this, [event, ...args], event, hold as Hold<object>) ?? true;
-          before.add(postpone(this, event, listeners, args), event);
-          return true;
-        }
+        // biome-ignore lint/complexity/noArguments: most events come this way, and need no array of their own
+        if (!manner) return Reflect.apply(emit, this, arguments as never);
+        // biome-ignore lint/complexity/noArguments: the same ones
+        const args = Array.from(arguments);
         // In what follows, undefined tells that a listener has suspended.
-        if (manner === "each") return runListener(emit, this, [event, ...args], nameOf(event)) ?? true;
-        if (!serverFibers.reached) return serverFibers.run(emit, this, [event, ...args], nameOf(event)) ?? true;
-        serverFibers.queue(postpone(this, event, listeners, args));
+        if (manner === "each") return runListener(emit, this, args, nameOf(event)) ?? true;
+        if (manner === "work" && !serverFibers.reached)
+          return serverFibers.run(emit, this, args, nameOf(event)) ?? true;
+        const before = manner === "work" ? serverFibers : backlogs.get(this);
+        if (!before) return runInOrder(this, emit, this, args, event, hold as Hold<object>) ?? true;
+        before.add(postpone(this, event, listeners, args.slice(1)), event);
         return true;
       },
   );

@@ -97,7 +97,7 @@ class Ceiling {
   }
 
   /** Starts `fiber` when there is room for it. */
-  queue(fiber: Fiber): void {
+  add(fiber: Fiber): void {
     this.#waiting.append(fiber);
     this.#admit();
   }
