@@ -11,6 +11,7 @@ import type { AnyFunction } from "../runtime/disguise";
 import type { Fiber } from "../runtime/fiber";
 import { raise, schedule } from "../runtime/hub";
 import { laterListener, runListener, serverFibers, startsFiber } from "../runtime/listener";
+import { type Flow, isPausedByProgram } from "../runtime/park/operations/streams";
 import { isProgram } from "../runtime/program";
 import type { Define } from "./patching";
 
@@ -176,22 +177,19 @@ export function inOrder(): Manner {
   return "in order";
 }
 
-type Flow = Readable & { readonly _readableState?: { flowing: boolean | null } };
-
 /**
  * Keeps a stream's data in its buffer, whose limit then holds up whoever fills it. Not by `pause`, which its listeners
  * would hear of, and must be free to call.
  */
-export function holdFlow(stream: Flow): (() => void) | undefined {
-  const state = stream._readableState;
-  if (!state?.flowing) return undefined;
-  state.flowing = false;
+export function holdFlow(readable: Readable): (() => void) | undefined {
+  const stream = readable as Flow;
+  if (!stream.readableFlowing) return undefined; // or it is none that can
+  stream.readableFlowing = false;
   return () => {
-    if (state.flowing !== false) return; // the program has resumed it
-    state.flowing = true;
-    if (stream.isPaused()) state.flowing = false; // the program has paused it
+    if (stream.readableFlowing !== false || isPausedByProgram(stream)) return; // the program has chosen
+    stream.readableFlowing = true;
     try {
-      while (state.flowing && !stream.destroyed && stream.read() !== null);
+      while (stream.readableFlowing && !stream.destroyed && stream.read() !== null);
     } catch (error) {
       raise(error); // a "data" listener's
     }

@@ -14,7 +14,8 @@ import { sendable } from "../runtime/park/portable";
 import { listenInFibers, serverManner } from "./emitters";
 import { ParkedSocket } from "./parked-socket";
 import type { ModulePatch } from "./patching";
-import { carryOut, checkEncoding } from "./stream";
+import { carryOut } from "./reading";
+import { checkEncoding } from "./stream";
 
 declare module "net" {
   /**

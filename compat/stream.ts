@@ -5,22 +5,13 @@ import { OutgoingMessage } from "node:http";
 import stream = require("node:stream");
 
 import { whenAborted } from "../runtime/abort";
-import { block, type Waiter, withFiberStack } from "../runtime/block";
+import { block, withFiberStack } from "../runtime/block";
 import { invalidArgument, outOfRange } from "../runtime/errors";
 import { checkLimit } from "../runtime/limit";
-import {
-  type Chunk,
-  DataListener,
-  type Done,
-  end,
-  keepErrors,
-  type Reading,
-  readChunk,
-  readText,
-  write,
-} from "../runtime/park/operations/streams";
+import { type Chunk, type Done, end, keepErrors, readChunk, readText, write } from "../runtime/park/operations/streams";
 import { holdFlow, inOrder, listenInFibers } from "./emitters";
 import type { ModulePatch } from "./patching";
+import { carryOut } from "./reading";
 
 declare module "stream" {
   /**
@@ -81,61 +72,6 @@ export type PipelinePart =
   | AsyncIterable<unknown>
   // biome-ignore lint/suspicious/noExplicitAny: whatever the stream before it gives
   | ((source: any, options: { signal: AbortSignal }) => AsyncIterable<unknown> | Iterable<unknown> | Promise<unknown>);
-
-/** Fibers that wait to read a stream, first come first; there is an entry while one of them reads. */
-const lines = new WeakMap<Readable, Waiter<void>[]>();
-
-function takeTurn(stream: Readable): void {
-  const line = lines.get(stream);
-  if (!line) {
-    lines.set(stream, []);
-    return;
-  }
-  block<void>((waiter) => {
-    line.push(waiter);
-    waiter.discard = () => endTurn(stream);
-    return () => line.splice(line.indexOf(waiter), 1);
-  });
-}
-
-function endTurn(stream: Readable): void {
-  const line = lines.get(stream) ?? [];
-  for (let next = line.shift(); next; next = line.shift()) if (next.resolveLater()) return;
-  lines.delete(stream);
-}
-
-/** Carries a reading out in the running fiber. Out of a fiber it succeeds as far as the data is there already. */
-export function carryOut<T>(stream: Readable, reading: Reading<T>, entry: (...args: never[]) => unknown): T {
-  try {
-    keepErrors(stream);
-    takeTurn(stream);
-    try {
-      const step = reading.next();
-      return step.done ? step.value : waitAndGoOn(stream, reading);
-    } finally {
-      endTurn(stream);
-    }
-  } catch (error) {
-    throw withFiberStack(error, entry);
-  }
-}
-
-function waitAndGoOn<T>(stream: Readable, reading: Reading<T>): T {
-  let data: DataListener | null = null;
-  try {
-    for (;;) {
-      block<void>((waiter) => {
-        data ??= new DataListener(stream);
-        data.wait(waiter.callback);
-      });
-      const step = reading.next();
-      if (step.done) return step.value;
-    }
-  } finally {
-    (data as DataListener | null)?.stop();
-    reading.return(undefined as T);
-  }
-}
 
 function readSync(this: Readable, size?: number): Chunk | null {
   checkSize(size);

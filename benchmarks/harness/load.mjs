@@ -1,5 +1,5 @@
 // HTTP load: wrk where it is installed, autocannon otherwise; the same for all contestants of a run.
-import { autocannon, cores, wrk } from "./machine.mjs";
+import { autocannon, cores, program, wrk } from "./machine.mjs";
 import { outputOf, processorTime, withServer } from "./process.mjs";
 
 async function wrkLoad(url, connections, seconds, core) {
@@ -22,6 +22,29 @@ async function autocannonLoad(url, connections, seconds, core) {
   const output = await outputOf([process.execPath, autocannon().command, ...options, "--timeout", "30", url], { core });
   const { requests, errors, timeouts, non2xx } = JSON.parse(output);
   return { requests: requests.total, perSecond: requests.average, errors: errors + timeouts + non2xx };
+}
+
+async function echoLoad(port, connections, seconds, core) {
+  const command = [
+    process.execPath,
+    program("harness/echo-load.cjs"),
+    String(port),
+    String(connections),
+    String(seconds),
+  ];
+  return JSON.parse(await outputOf(command, { core }));
+}
+
+/** As `loadServer`, for an echo server: `perSecond` are messages that came back. */
+export function loadEcho(command, { connections, seconds, warmUp }) {
+  const bound = cores();
+  return withServer(command, { core: bound?.server }, async ({ port, pid }) => {
+    await echoLoad(port, connections, warmUp, bound?.load);
+    const before = processorTime(pid);
+    const { messages, perSecond } = await echoLoad(port, connections, seconds, bound?.load);
+    const after = processorTime(pid);
+    return { perSecond, cpu: before === null ? undefined : ((after - before) * 1000) / messages };
+  });
 }
 
 /**

@@ -708,3 +708,89 @@ describe("out of a fiber", () => {
     expect(Object.keys(new Writable())).not.toContain("writeSync");
   });
 });
+
+describeFibers("between two readings", () => {
+  test("a stream is as it was before the first, as soon as the fiber does something else", async () => {
+    await inFiber(() => {
+      const source = new PassThrough();
+      const before = () => [source.eventNames().map((name) => source.listenerCount(name)), source.readableFlowing];
+      const untouched = before();
+      setImmediate(() => source.write("a"));
+      expect(String(source.readSync())).toBe("a");
+      sleep(0);
+      expect(before()).toEqual(untouched);
+    });
+  });
+
+  test("nothing is lost that comes while nobody reads, or that a killed fiber was to be given", async () => {
+    const source = new PassThrough();
+    const seen: string[] = [];
+    const killed = spawn(() => seen.push(`killed: ${source.readSync()}`));
+    await settle();
+    // Written by a fiber: the reader becomes ready, but does not run before it is killed.
+    await spawn(() => {
+      source.write("a");
+      killed.kill(undefined, { block: false });
+    });
+    source.write("b");
+    await settle();
+    await inFiber(() => {
+      while (seen.join("").length < 2) seen.push(String(source.readSync()));
+    });
+    expect(seen.join("")).toBe("ab");
+  });
+
+  test("the program may let it flow, pause it, or pipe it", async () => {
+    for (const go of [
+      (source: PassThrough, chunks: string[]) => source.on("data", (chunk) => chunks.push(String(chunk))),
+      (source: PassThrough, chunks: string[]) =>
+        source.pipe(
+          new Writable({ write: (chunk, _encoding, done) => done(void chunks.push(String(chunk)) as never) }),
+        ),
+      (source: PassThrough, chunks: string[]) => {
+        source.pause();
+        source.on("data", (chunk) => chunks.push(String(chunk)));
+        setImmediate(() => source.resume());
+      },
+    ]) {
+      const source = new PassThrough();
+      const chunks: string[] = [];
+      await inFiber(() => {
+        setImmediate(() => source.write("first"));
+        expect(String(source.readSync())).toBe("first");
+        go(source, chunks); // while the listeners of the reading are still there
+        source.write("second");
+        setImmediate(() => source.end("third"));
+      });
+      await until(() => source.readableEnded);
+      expect(chunks.join("")).toBe("secondthird");
+    }
+  });
+
+  test("it stays paused that the program has paused", async () => {
+    await inFiber(() => {
+      const source = new PassThrough();
+      source.pause();
+      setImmediate(() => source.write("a"));
+      expect(String(source.readSync())).toBe("a");
+      sleep(0);
+      expect([source.isPaused(), source.readableFlowing]).toEqual([true, false]);
+    });
+  });
+
+  test("a timeout of the socket's own leaves what comes after it to be read", async () => {
+    await inFiber(() => {
+      const server = net.createServer().listenSync(0, "127.0.0.1");
+      const client = net.connectSync((server.address() as net.AddressInfo).port, "127.0.0.1");
+      const socket = server.acceptSync() as net.Socket;
+      socket.setTimeout(5);
+      expect(thrown(() => socket.readSync())).toMatchObject({ code: "ETIMEDOUT" });
+      client.writeSync("late");
+      sleep(10);
+      expect(String(socket.readSync())).toBe("late");
+      client.destroy();
+      socket.destroy();
+      server.closeSync();
+    });
+  });
+});

@@ -6,8 +6,11 @@ import type { Readable, Writable } from "node:stream";
 
 export type Chunk = Buffer | string;
 
-/** Yields when it needs more data than there is: see `DataListener`. */
-export type Reading<T> = Generator<void, T, void>;
+/**
+ * Yields when it needs more data than there is: see `DataListener`. It yields whether any chunk will do; then it may be
+ * given the next one.
+ */
+export type Reading<T> = Generator<boolean, T, Chunk | undefined>;
 
 /** Called once, with the error if there is one. */
 export type Done = (error?: Error | null) => void;
@@ -45,7 +48,8 @@ export function* readChunk(stream: Readable, size?: number): Reading<Chunk | nul
     if (stream.errored) throw stream.errored;
     if (stream.readableEnded) return null;
     if (stream.destroyed || stream.closed) throw prematureClose();
-    yield;
+    const given = yield count === undefined;
+    if (given !== undefined) return given;
   }
 }
 
@@ -99,7 +103,8 @@ function joined(pieces: Chunk[]): Chunk {
   return Buffer.concat(pieces.map((piece) => (typeof piece === "string" ? Buffer.from(piece) : piece)));
 }
 
-function putBack(stream: Readable, pieces: Chunk[]): void {
+/** Gives a stream back what was taken from it. */
+export function putBack(stream: Readable, pieces: Chunk[]): void {
   if (pieces.length === 0 || stream.destroyed || stream.readableEnded) return;
   stream.unshift(joined(pieces), stream.readableEncoding ?? undefined);
 }
@@ -121,21 +126,43 @@ function startTimeout(stream: object): void {
   if (stream instanceof Socket && stream.timeout) stream.setTimeout(stream.timeout);
 }
 
+/** Whether the program itself has paused a stream, whatever `readableFlowing` was set to besides. */
+export function isPausedByProgram(stream: Flow): boolean {
+  const before = stream.readableFlowing;
+  stream.readableFlowing = true;
+  const paused = stream.isPaused();
+  stream.readableFlowing = before;
+  return paused;
+}
+
+/** Node lets `readableFlowing` be set: without the events, and the delay, of `pause` and `resume`. */
+export type Flow = Omit<Readable, "readableFlowing"> & { readableFlowing: boolean | null };
+
 /**
  * Waits for a `Reading` each time it has yielded. It listens all the time from the first to the last: a listener for
  * "readable" that is new makes the stream tell at once, again and again, of data that the reading has found too little.
  */
 export class DataListener {
-  readonly #stream: Readable;
+  /** Whether it lets the stream flow while somebody waits, so that a chunk comes at once: with a "data" event. */
+  readonly byChunk: boolean;
+  readonly #stream: Flow;
   readonly #stop: () => void;
-  #done: Done | null = null;
+  /** What was to be seen of the stream's flow before. */
+  readonly #flowing: boolean | null;
+  #done: ((error?: Error | null, chunk?: Chunk) => void) | null = null;
   #failure: Error | null = null;
 
-  constructor(stream: Readable) {
-    this.#stream = stream;
+  constructor(stream: Readable, byChunk = false) {
+    this.byChunk = byChunk;
+    this.#stream = stream as Flow;
+    this.#flowing = stream.readableFlowing;
     const more = () => this.#settle();
+    const data = (chunk: Chunk) => {
+      if (this.#done !== null) this.#settle(chunk); // else it is being read
+    };
+    if (byChunk) this.#stream.readableFlowing = false; // or the listener would make it flow
     this.#stop = heed(stream, {
-      readable: more,
+      ...(byChunk ? { data } : { readable: more }),
       end: more,
       close: more,
       error: (error: Error) => this.#fail(error),
@@ -143,16 +170,24 @@ export class DataListener {
     });
   }
 
-  /** Calls `done` when there may be more to read, or with an error. */
-  wait(done: Done): void {
+  /** Calls `done` when there may be more to read, or with an error, or with the chunk that has come. */
+  wait(done: (error?: Error | null, chunk?: Chunk) => void): void {
     this.#done = done;
     startTimeout(this.#stream);
     if (this.#failure !== null) this.#settle();
+    else if (this.byChunk) this.#stream.readableFlowing = true;
   }
 
   stop(): void {
+    const waited = this.#done !== null;
     this.#done = null;
     this.#stop();
+    if (!this.byChunk) return;
+    const stream = this.#stream;
+    if (!waited && stream.readableFlowing !== false) return; // the program has resumed it
+    stream.readableFlowing = isPausedByProgram(stream) ? false : this.#flowing;
+    // A listener that was added meanwhile found it paused, and did not make it flow.
+    if (stream.readableFlowing === null && stream.listenerCount("data") > 0) stream.resume();
   }
 
   #fail(error: Error): void {
@@ -160,10 +195,12 @@ export class DataListener {
     this.#settle();
   }
 
-  #settle(): void {
+  #settle(chunk?: Chunk): void {
     const done = this.#done;
+    if (done === null) return;
     this.#done = null;
-    done?.(this.#failure);
+    if (this.byChunk) this.#stream.readableFlowing = false;
+    done(this.#failure, chunk);
   }
 }
 

@@ -1,0 +1,104 @@
+// Fibers that read a stream, one at a time.
+import type { Readable } from "node:stream";
+
+import { block, type Waiter, withFiberStack } from "../runtime/block";
+import { schedule } from "../runtime/hub";
+import { type Chunk, DataListener, keepErrors, putBack, type Reading } from "../runtime/park/operations/streams";
+
+/** Whether nobody else takes a stream's data. */
+function isLeftAlone(stream: Readable): boolean {
+  return (
+    stream.readableFlowing !== true && stream.listenerCount("data") === 0 && stream.listenerCount("readable") === 0
+  );
+}
+
+class Source {
+  static readonly #all = new WeakMap<Readable, Source>();
+  readonly #stream: Readable;
+  /** Whether a fiber reads. Others are in the line, first come first. */
+  #busy = false;
+  #line: Waiter<void>[] = [];
+  /** Kept from one reading to the next, if that follows at once: to add and to remove listeners costs more than to read. */
+  #data: DataListener | null = null;
+  #scheduled = false;
+
+  static of(stream: Readable): Source {
+    let source = Source.#all.get(stream);
+    if (!source) Source.#all.set(stream, (source = new Source(stream)));
+    return source;
+  }
+
+  constructor(stream: Readable) {
+    this.#stream = stream;
+    keepErrors(stream);
+  }
+
+  carryOut<T>(reading: Reading<T>): T {
+    this.#enter();
+    let done = false;
+    try {
+      let step = reading.next();
+      while (!step.done) step = reading.next(this.#wait(step.value));
+      done = true;
+      return step.value;
+    } finally {
+      if (!done) reading.return(undefined as T);
+      this.#leave(done);
+    }
+  }
+
+  #wait(anyChunk: boolean): Chunk | undefined {
+    return block<Chunk | undefined>((waiter) => {
+      const byChunk = anyChunk && (this.#data?.byChunk || isLeftAlone(this.#stream));
+      if (this.#data?.byChunk !== byChunk) this.#stop();
+      const data = (this.#data ??= new DataListener(this.#stream, byChunk));
+      waiter.discard = (chunk) => chunk !== undefined && putBack(this.#stream, [chunk]);
+      data.wait((error, chunk) => (error ? waiter.reject(error) : waiter.resolve(chunk)));
+      return () => this.#stop();
+    });
+  }
+
+  #stop(): void {
+    this.#data?.stop();
+    this.#data = null;
+  }
+
+  #enter(): void {
+    if (this.#busy) {
+      block<void>((waiter) => {
+        this.#line.push(waiter);
+        waiter.discard = () => this.#next();
+        return () => this.#line.splice(this.#line.indexOf(waiter), 1);
+      });
+    }
+    this.#busy = true;
+  }
+
+  #leave(done: boolean): void {
+    if (!done || this.#data?.byChunk === false) this.#stop();
+    this.#next();
+    if (this.#data === null || this.#scheduled) return;
+    this.#scheduled = true;
+    schedule(this);
+  }
+
+  #next(): void {
+    for (let next = this.#line.shift(); next; next = this.#line.shift()) if (next.resolveLater()) return;
+    this.#busy = false;
+  }
+
+  /** On the hub, when the fiber that has read does something else. */
+  run(): void {
+    this.#scheduled = false;
+    if (!this.#busy) this.#stop();
+  }
+}
+
+/** Carries a reading out in the running fiber. Out of a fiber it succeeds as far as the data is there already. */
+export function carryOut<T>(stream: Readable, reading: Reading<T>, entry: (...args: never[]) => unknown): T {
+  try {
+    return Source.of(stream).carryOut(reading);
+  } catch (error) {
+    throw withFiberStack(error, entry);
+  }
+}
