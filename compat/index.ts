@@ -6,6 +6,7 @@ import { cryptoPatch } from "./crypto";
 import { dgramPatch } from "./dgram";
 import { dnsPatch } from "./dns";
 import { eventsPatch } from "./events";
+import { fetchPatch } from "./fetch";
 import { fsPatch } from "./fs";
 import { httpPatch, httpsPatch } from "./http";
 import { http2Patch } from "./http2";
@@ -24,6 +25,7 @@ import "./dgram";
 import "./dns";
 import "./events";
 import "./http";
+import "./fetch";
 import "./http2";
 import "./net";
 import "./readline";
@@ -45,6 +47,7 @@ const patches = new Patches([
   httpPatch,
   httpsPatch,
   http2Patch,
+  fetchPatch,
   readlinePatch,
   workerThreadsPatch,
   atomicsPatch,

@@ -24,6 +24,9 @@ interface Change {
   before: PropertyDescriptor | undefined;
 }
 
+/** What is patched that is no module. */
+const globals: Record<string, object> = { Atomics, fetch: globalThis };
+
 export class Patches {
   readonly #modules: Map<string, ModulePatch>;
   readonly #changes = new Map<string, Change[]>();
@@ -52,7 +55,7 @@ export class Patches {
     const changes = this.#changes.get(this.#check(name));
     const change = changes?.find((one) => one.key === key);
     if (change) return change.before?.value;
-    const module = name === "Atomics" ? Atomics : (process.getBuiltinModule?.(name) ?? require(name));
+    const module = globals[name] ?? process.getBuiltinModule?.(name) ?? require(name);
     return (module as Record<string, unknown>)[key];
   }
 
