@@ -5,7 +5,20 @@ import { describeMachine } from "./harness/machine.mjs";
 import { report } from "./harness/report.mjs";
 import { playRounds } from "./harness/rounds.mjs";
 
-const names = ["switch", "spawn", "sync", "fs", "net", "http-hello", "http-sleep", "memory", "start", "gc", "many"];
+const names = [
+  "switch",
+  "spawn",
+  "sync",
+  "fs",
+  "net",
+  "http-hello",
+  "http-sleep",
+  "client",
+  "memory",
+  "start",
+  "gc",
+  "many",
+];
 const DEFAULT_ROUNDS = 5;
 
 function fail(message) {
