@@ -7,6 +7,7 @@
 import { AsyncResource, executionAsyncId } from "node:async_hooks";
 import { cannotSuspend, FiberExit, fiberLimit, noFibers } from "./errors";
 import { drain, type Runnable, raise, schedule, waiting } from "./hub";
+import { insideEsModule } from "./loader-stack";
 import * as channels from "./observe/channels";
 import type { FiberRecord } from "./observe/record";
 import { openSwitch, type Stacks, type Switch } from "./switch";
@@ -431,9 +432,23 @@ export function begin(coroutine: Coroutine): void {
   if (current === null) drain();
 }
 
-/** Whether the running code may leave its stack. */
+/** Whether the running code may leave its stack, so that what can only block does. */
+export function canBlock(): boolean {
+  return (
+    current !== null &&
+    current.pinned === 0 &&
+    executionAsyncId() === current.asyncId &&
+    (current.record.loading === 0 || !insideEsModule())
+  );
+}
+
+/**
+ * Whether what can do without a fiber, as Node's own functions can, is to suspend this one. While a module is loaded it is
+ * not: the loader itself reads files, and what knows nothing of fibers is loaded in one go, so that nobody ever meets
+ * it half-loaded.
+ */
 export function canSuspend(): boolean {
-  return current !== null && current.pinned === 0 && executionAsyncId() === current.asyncId;
+  return current !== null && current.record.loading === 0 && canBlock();
 }
 
 /** Runs `fn` so that nothing under it can suspend the running fiber; blocking calls do there what plain Node does. */

@@ -5,7 +5,7 @@ import {
   admit,
   begin,
   Coroutine,
-  canSuspend,
+  canBlock,
   current,
   currentRoot,
   DEFAULT_STACK_SIZE,
@@ -302,7 +302,7 @@ export function checkKillOptions(options: KillOptions): { block: boolean } {
   if (options.block !== undefined && typeof options.block !== "boolean") {
     throw invalidArgument("options.block", "of type boolean", options.block);
   }
-  return { block: options.block ?? canSuspend() };
+  return { block: options.block ?? canBlock() };
 }
 
 // A fiber that runs an event listener, or a handler: its failure is as if the listener itself had thrown.
