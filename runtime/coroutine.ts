@@ -512,6 +512,11 @@ export function withoutContexts(fn: () => unknown): unknown {
   return opened?.stacks ? opened.stacks.withoutContexts(fn) : fn();
 }
 
+/** Calls `fn`. What it throws goes uncaught, shown with the line that threw it, if `isUncaught` says so of it. */
+export function uncaught<T>(fn: () => T, isUncaught: (error: unknown) => boolean): T {
+  return stacks.uncaught(fn, isUncaught);
+}
+
 // What every stack runs: one coroutine after another, in between at rest.
 function main(): void {
   while (!cooling) {

@@ -1,4 +1,5 @@
 // Node's module loader, as seen on the running stack.
+const COMMONJS_LOADER = "node:internal/modules/cjs/loader";
 const ESM_LOADER = "node:internal/modules/esm/";
 
 /**
@@ -25,19 +26,21 @@ export function insideEsModule(): boolean {
   return inside;
 }
 
-// The main module may be an ES module: what lies below the first call of the loader for another one does not count.
+/** Whether there is one above the first call for a module other than the main one, which may be one itself. */
 function isInEsm(sites: NodeJS.CallSite[]): boolean {
-  let first = sites.length - 1;
-  while (first >= 0 && !isInLoader(sites[first] as NodeJS.CallSite)) first--;
-  if (first < 0) return true; // it is on the stack that this one is a part of
+  const main = sites.findIndex((site) => site.getFileName() === __filename && site.getFunctionName() === loadMain.name);
+  let first = (main < 0 ? sites.length : main) - 1;
+  while (first > 0 && !isCall(sites[first] as NodeJS.CallSite, sites[first - 1] as NodeJS.CallSite)) first--;
+  if (first <= 0) return true; // it is on another stack, which this one is a part of
   return sites.slice(0, first).some((site) => site.getFileName()?.startsWith(ESM_LOADER));
 }
 
-function isInLoader(site: NodeJS.CallSite): boolean {
-  return site.getFunctionName() === inLoader.name && site.getFileName() === __filename;
+/** Of Node's loader, by what stands in for one of its functions (guards/modules.ts; all of the package is in one file). */
+function isCall(site: NodeJS.CallSite, callee: NodeJS.CallSite): boolean {
+  return site.getFileName() === __filename && callee.getFileName() === COMMONJS_LOADER;
 }
 
-/** Calls `fn`, a part of Node's loader, so that it is seen on the stack. */
-export function inLoader<T>(fn: () => T): T {
-  return fn();
+/** Calls a function of Node's loader for the main module. */
+export function loadMain(load: (...args: unknown[]) => unknown, self: unknown, args: unknown[]): unknown {
+  return Reflect.apply(load, self, args);
 }

@@ -39,6 +39,7 @@ export class Load {
   }
 
   end(): void {
+    this.#record.loading--;
     this.#line.serveAll();
   }
 }
@@ -48,16 +49,18 @@ const awaited = new Map<FiberRecord, Load>();
 
 const loads = new Map<NodeJS.Module, Load>();
 
-/** Calls `load`, which loads `module` in `record`'s fiber. */
-export function loadModule<T>(module: NodeJS.Module, record: FiberRecord, load: () => T): T {
-  const own = new Load(record);
-  loads.set(module, own);
-  try {
-    return load();
-  } finally {
-    loads.delete(module);
-    own.end();
-  }
+/** `record`'s fiber begins to load `module`. */
+export function beginLoad(module: NodeJS.Module, record: FiberRecord): Load {
+  const load = new Load(record);
+  loads.set(module, load);
+  record.loading++;
+  return load;
+}
+
+/** It is loaded, or has failed. */
+export function endLoad(module: NodeJS.Module, load: Load): void {
+  load.end();
+  loads.delete(module);
 }
 
 /**

@@ -28,3 +28,4 @@ export { type Awaitable, iwait, joinAll, killAll, type WaitOptions, waitAll } fr
 export { Timeout, withTimeout } from "../runtime/sync/timeout";
 export type { Link, Waitable } from "../runtime/sync/waitable";
 export { idle, sleep, wait } from "../runtime/wait";
+export { runFile, runFileOfNode, runGiven } from "./run";

@@ -10,8 +10,8 @@ import Module = require("node:module");
 import { canBlock, current } from "../coroutine";
 import { replace } from "../disguise";
 import { halfLoadedModule } from "../errors";
-import { inLoader } from "../loader-stack";
-import { endWarnings, halfLoaded, loadModule } from "../loads";
+import { loadMain } from "../loader-stack";
+import { beginLoad, endLoad, endWarnings, halfLoaded, type Load } from "../loads";
 import type { FiberRecord } from "../observe/record";
 
 const loader = Module as unknown as {
@@ -24,15 +24,6 @@ function runningRecord(): FiberRecord | null {
   return current?.record ?? null;
 }
 
-function inFiberLoader<T>(record: FiberRecord, fn: () => T): T {
-  record.loading++;
-  try {
-    return inLoader(fn);
-  } finally {
-    record.loading--;
-  }
-}
-
 /** Whether a module was asked for that is not `module`, though it exports the same. */
 function isOther(module: NodeJS.Module, [request, parent]: unknown[]): boolean {
   try {
@@ -43,34 +34,69 @@ function isOther(module: NodeJS.Module, [request, parent]: unknown[]): boolean {
   }
 }
 
-function requireWhole(record: FiberRecord | null, load: () => unknown, args: unknown[]): unknown {
-  for (;;) {
-    const exports = record === null ? load() : inFiberLoader(record, load);
-    const half = halfLoaded(exports, (module) => isOther(module, args));
-    if (half === undefined || (record !== null && half.load.isHeldUpBy(record))) return exports;
-    endWarnings(exports as object);
-    if (record === null || !canBlock()) throw halfLoadedModule(half.module.filename, half.load.loader);
-    half.load.wait(record);
-  }
+/**
+ * What to wait for, before it is asked for once more, if `exports` are those of a module that another fiber is loading.
+ * @throws ERR_HALF_LOADED_MODULE where waiting is not possible
+ */
+function loadToAwait(record: FiberRecord | null, exports: unknown, args: unknown[]): Load | undefined {
+  const half = halfLoaded(exports, (module) => isOther(module, args));
+  if (half === undefined || (record !== null && half.load.isHeldUpBy(record))) return undefined;
+  endWarnings(exports as object);
+  if (record === null || !canBlock()) throw halfLoadedModule(half.module.filename, half.load.loader);
+  return half.load;
 }
 
+// One frame for each of Node's own, so that stack traces, which are cut off, show as much of the program as may be.
 export function guardModules(): void {
-  type Guard = (record: FiberRecord | null, load: () => unknown, self: unknown, args: unknown[]) => unknown;
-  const guard = (target: object, key: string, around: Guard) =>
-    replace(
-      target,
-      key,
-      (load) =>
-        function (this: unknown, ...args: unknown[]) {
-          return around(runningRecord(), () => Reflect.apply(load, this, args), this, args);
-        },
-    );
-  guard(Module, "_load", (record, load, _, args) => (args[2] === true ? load() : requireWhole(record, load, args)));
-  guard(Module, "_resolveFilename", (record, resolve) =>
-    record === null ? resolve() : inFiberLoader(record, resolve),
+  replace(
+    Module,
+    "_load",
+    (original) =>
+      function (this: unknown, ...args: unknown[]) {
+        if (args[2] === true) return loadMain(original, this, args);
+        const record = runningRecord();
+        for (;;) {
+          let exports: unknown;
+          if (record !== null) record.loading++;
+          try {
+            exports = Reflect.apply(original, this, args);
+          } finally {
+            if (record !== null) record.loading--;
+          }
+          const awaited = loadToAwait(record, exports, args);
+          if (awaited === undefined) return exports;
+          awaited.wait(record as FiberRecord);
+        }
+      },
   );
-  guard(Module.prototype, "load", (record, load, module) => {
-    if (record === null || (module as NodeJS.Module).id === ".") return load();
-    return loadModule(module as NodeJS.Module, record, () => inFiberLoader(record, load));
-  });
+  replace(
+    Module,
+    "_resolveFilename",
+    (resolve) =>
+      function (this: unknown, ...args: unknown[]) {
+        const record = runningRecord();
+        if (record !== null) record.loading++;
+        try {
+          return Reflect.apply(resolve, this, args);
+        } finally {
+          if (record !== null) record.loading--;
+        }
+      },
+  );
+  replace(
+    Module.prototype,
+    "load",
+    (original) =>
+      function (this: NodeJS.Module, ...args: unknown[]) {
+        if (this.id === ".") return loadMain(original, this, args);
+        const record = runningRecord();
+        if (record === null) return Reflect.apply(original, this, args);
+        const own = beginLoad(this, record);
+        try {
+          return Reflect.apply(original, this, args);
+        } finally {
+          endLoad(this, own);
+        }
+      },
+  );
 }
