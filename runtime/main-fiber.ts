@@ -6,7 +6,7 @@ import { exitWasCalled } from "./guards/exit";
 import { ownFrames } from "./observe/trace";
 
 /** As Node exits when the event loop runs dry under a top-level await. */
-const UNSETTLED = 13;
+export const UNSETTLED = 13;
 
 /**
  * Runs a program in the main fiber, so that it may block from its first line; `runtime run` does this with a file.

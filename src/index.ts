@@ -3,7 +3,7 @@ import { installGuards } from "../runtime/guards";
 
 installGuards();
 
-export { isPatched, original, type PatchOptions, patch, unpatch } from "../compat";
+export { isPatched, original, type PatchOptions, patch, patchedNames, unpatch } from "../compat";
 export { asAsync } from "../runtime/as-async";
 export { type Blocking, type BlockingOptions, blocking } from "../runtime/blocking";
 export { AbortError, Empty, FiberExit, Full, ShutDown } from "../runtime/errors";

@@ -1,15 +1,19 @@
 // Runs a file as the program, in the main fiber: what `runtime run FILE` and `node --require runtime/run FILE` do.
 import Module = require("node:module");
 import path = require("node:path");
+
+import { pathToFileURL } from "node:url";
+
 import vm = require("node:vm");
 
 import { isMainThread } from "node:worker_threads";
 
 import { patch } from "../compat";
 import { FiberExit } from "../runtime/errors";
+import { exitWasCalled } from "../runtime/guards/exit";
 import { info } from "../runtime/info";
 import { loadMain } from "../runtime/loader-stack";
-import { runMain } from "../runtime/main-fiber";
+import { runMain, UNSETTLED } from "../runtime/main-fiber";
 
 type Compile = (this: NodeJS.Module, content: string, filename: string, format?: string) => unknown;
 
@@ -96,10 +100,25 @@ function keepEsModule(main: string): void {
     } catch (error) {
       if (error instanceof FiberExit || !canBeImported(error)) throw error;
       // A top-level await; or a failure, which Node remembers, throws again and reports.
-      return nodeRunMain(main);
+      nodeRunMain(main);
+      return failUnlessSettled(filename);
     }
   };
   const keeping = prototype._compile;
+}
+
+/** As Node ends with a top-level await that is never settled; what was to be required first, it does not watch. */
+function failUnlessSettled(filename: string): void {
+  let settled = false;
+  const settle = () => {
+    settled = true;
+  };
+  import(pathToFileURL(filename).href).then(settle, settle);
+  process.once("exit", (code) => {
+    if (settled || code !== 0 || exitWasCalled()) return;
+    process.exitCode = UNSETTLED;
+    process.stderr.write(`Warning: Detected unsettled top-level await in ${filename}\n`);
+  });
 }
 
 /** Node 20 does not take it up again after what is missing in it, or in what it imports, kept it from being linked. */

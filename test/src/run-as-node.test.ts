@@ -41,7 +41,7 @@ function write({ name = "program.cjs", program, files = {} }: Case): void {
 /** What differs with every process, and the frames that are not the program's. */
 function clean(stderr: string): string {
   return stderr
-    .replace(/^ {4}at .*(?:node:|dist.(?:main|cli|run)).*?( \{)?\n/gm, (_, more = "") => more)
+    .replace(/^ +at .*(?:node:|dist.(?:main|cli|run)).*?( \{)?\n/gm, (_, more = "") => more)
     .replace(/\n \{/g, " {")
     .replace(/\d+ lines matching/g, "lines matching")
     .replace(/\n\n/g, "\n")
@@ -105,7 +105,13 @@ describe("runtime run shows a program what Node does", () => {
     (name) => {
       const files = { "module/package.json": `{ "type": "module" }`, "none/package.json": "{}" };
       const text = name.endsWith(".cts") ? facts("require.main === module") : esmFacts;
-      const { status, stdout } = compare({ name, program: `const a: number = 1;\n${text}`, files, args: ["a"] });
+      const { status, stdout } = compare({
+        name,
+        program: `const a: number = 1;\n${text}`,
+        files,
+        args: ["a"],
+        env: { NODE_NO_WARNINGS: "1" },
+      });
       expect({ status, stdout }).toMatchObject({ status: 0, stdout: expect.stringContaining(name) });
     },
   );
@@ -179,6 +185,11 @@ describe("runtime run ends as Node does", () => {
       program: "console.log(1); await new Promise((done) => setTimeout(done, 1)); console.log(2)",
       status: 0,
     },
+    "by process.exit() under a top-level await": {
+      name: "program.mjs",
+      program: "setTimeout(() => process.exit(), 1); await new Promise(() => {})",
+      status: 0,
+    },
     "by an error after a top-level await": { name: "program.mjs", program: `await null;\n${broken}`, status: 1 },
     "after a top-level await in what it imports": {
       name: "program.mjs",
@@ -186,12 +197,17 @@ describe("runtime run ends as Node does", () => {
       files: { "inner.mjs": "export const a = await Promise.resolve(1)" },
       status: 0,
     },
-    "in a top-level await that never settles": {
-      name: "program.mjs",
-      program: "await new Promise(() => {})",
-      status: 13,
-    },
   };
+  it("in a top-level await that never settles", () => {
+    const one = { name: "program.mjs", program: "await new Promise(() => {})" };
+    write(one);
+    for (const command of [[], [cli, "run"]]) {
+      const { status, stderr } = end(command, one);
+      expect(status).toBe(13);
+      expect(stderr).toMatch(/^Warning: Detected unsettled top-level await .*program.mjs/);
+    }
+  });
+
   it.each(Object.entries(cases))("%s", (_, { status, ...one }) => {
     expect(compare(one).status).toBe(status);
   });
