@@ -48,28 +48,40 @@ function clean(stderr: string): string {
     .replace(/\(node:\d+\)/g, "(node)");
 }
 
-function end(command: string[], one: Case) {
+interface End {
+  status: number | null;
+  signal: NodeJS.Signals | null;
+  stdout: string;
+  stderr: string;
+}
+
+function end(command: string[], one: Case): Promise<End> {
   const { flags = [], args = [], input = "", env = {}, name = "program.cjs", file = name } = one;
-  const options = {
+  const child = spawn(process.execPath, [...command, ...flags, file, ...args], {
     cwd: directory,
-    encoding: "utf8",
-    input,
     timeout: 30_000,
     env: { ...process.env, NODE_OPTIONS: "--stack-trace-limit=100", ...env },
-  } as const;
-  const { status, signal, stdout, stderr } = spawnSync(
-    process.execPath,
-    [...command, ...flags, file, ...args],
-    options,
-  );
-  return { status, signal, stdout, stderr: clean(stderr) };
+  });
+  let stdout = "";
+  let stderr = "";
+  child.stdout.setEncoding("utf8").on("data", (text) => {
+    stdout += text;
+  });
+  child.stderr.setEncoding("utf8").on("data", (text) => {
+    stderr += text;
+  });
+  child.stdin.on("error", () => {}); // it may have ended
+  child.stdin.end(input);
+  return new Promise((resolve) => {
+    child.on("close", (status, signal) => resolve({ status, signal, stdout, stderr: clean(stderr) }));
+  });
 }
 
 /** Runs it both ways; what it comes to under Node. */
-function compare(one: Case) {
+async function compare(one: Case) {
   write(one);
-  const expected = end([], one);
-  expect(end([cli, "run"], one)).toEqual(expected);
+  const [expected, outcome] = await Promise.all([end([], one), end([cli, "run"], one)]);
+  expect(outcome).toEqual(expected);
   return expected;
 }
 
@@ -80,32 +92,35 @@ const esmFacts = `import { createRequire } from "node:module";
   export {};`;
 
 describe("runtime run shows a program what Node does", () => {
-  it("of CommonJS", () => {
+  it("of CommonJS", async () => {
     const program = facts(
       "require.main === module, module.id, __filename, process.mainModule === module, module.parent",
     );
-    const { stdout } = compare({ program, args: ["a", "--b", "-"] });
+    const { stdout } = await compare({ program, args: ["a", "--b", "-"] });
     expect(stdout).toContain("true . ");
   });
 
-  it.each(["program.mjs", "module/program.js", "none/program.js", "none/program"])("of an ES module, %s", (name) => {
-    const files = { "module/package.json": `{ "type": "module" }`, "none/package.json": "{}" };
-    const { status, stdout } = compare({
-      name,
-      program: `#!/usr/bin/env node\n${esmFacts}`,
-      files,
-      args: ["a"],
-      env: { NODE_NO_WARNINGS: "1" }, // of a missing "type" in package.json, which costs less here
-    });
-    expect({ status, stdout }).toMatchObject({ status: 0, stdout: expect.stringContaining("file:///") });
-  });
+  it.each(["program.mjs", "module/program.js", "none/program.js", "none/program"])(
+    "of an ES module, %s",
+    async (name) => {
+      const files = { "module/package.json": `{ "type": "module" }`, "none/package.json": "{}" };
+      const { status, stdout } = await compare({
+        name,
+        program: `#!/usr/bin/env node\n${esmFacts}`,
+        files,
+        args: ["a"],
+        env: { NODE_NO_WARNINGS: "1" }, // of a missing "type" in package.json, which costs less here
+      });
+      expect({ status, stdout }).toMatchObject({ status: 0, stdout: expect.stringContaining("file:///") });
+    },
+  );
 
   it.runIf(features.typescript).each(["program.cts", "program.mts", "none/program.ts", "module/program.ts"])(
     "of TypeScript, %s",
-    (name) => {
+    async (name) => {
       const files = { "module/package.json": `{ "type": "module" }`, "none/package.json": "{}" };
       const text = name.endsWith(".cts") ? facts("require.main === module") : esmFacts;
-      const { status, stdout } = compare({
+      const { status, stdout } = await compare({
         name,
         program: `const a: number = 1;\n${text}`,
         files,
@@ -116,20 +131,20 @@ describe("runtime run shows a program what Node does", () => {
     },
   );
 
-  it("when its extension is left out, and when it is a link, a directory, or JSON", () => {
+  it("when its extension is left out, and when it is a link, a directory, or JSON", async () => {
     const program = facts("__filename");
     const files = { "folder/index.js": program, "data.json": "{}" };
-    expect(compare({ name: "named.js", program, file: "named" }).status).toBe(0);
-    expect(compare({ program, files, file: "./folder" }).status).toBe(0);
-    expect(compare({ program, files, file: "data.json" }).status).toBe(0);
+    expect((await compare({ name: "named.js", program, file: "named" })).status).toBe(0);
+    expect((await compare({ program, files, file: "./folder" })).status).toBe(0);
+    expect((await compare({ program, files, file: "data.json" })).status).toBe(0);
     write({ program });
     symlinkSync("program.cjs", path.join(directory, "link"));
-    expect(compare({ program, file: "link" }).stdout).toContain("program.cjs");
+    expect((await compare({ program, file: "link" })).stdout).toContain("program.cjs");
   });
 
-  it("on standard input", () => {
+  it("on standard input", async () => {
     const program = `process.stdin.on("data", (data) => console.log("got", String(data))).on("end", () => console.log("end"))`;
-    expect(compare({ program, input: "some\ntext\n" }).stdout).toBe("got some\ntext\n\nend\n");
+    expect((await compare({ program, input: "some\ntext\n" })).stdout).toBe("got some\ntext\n\nend\n");
   });
 });
 
@@ -198,18 +213,17 @@ describe("runtime run ends as Node does", () => {
       status: 0,
     },
   };
-  it("in a top-level await that never settles", () => {
+  it("in a top-level await that never settles", async () => {
     const one = { name: "program.mjs", program: "await new Promise(() => {})" };
     write(one);
-    for (const command of [[], [cli, "run"]]) {
-      const { status, stderr } = end(command, one);
-      expect(status).toBe(13);
-      expect(stderr).toMatch(/^Warning: Detected unsettled top-level await .*program.mjs/);
-    }
+    expect((await end([], one)).status).toBe(13);
+    const { status, stderr } = await end([cli, "run"], one);
+    expect(status).toBe(13);
+    expect(stderr).toMatch(/^Warning: Detected unsettled top-level await in .*program.mjs/);
   });
 
-  it.each(Object.entries(cases))("%s", (_, { status, ...one }) => {
-    expect(compare(one).status).toBe(status);
+  it.each(Object.entries(cases))("%s", async (_, { status, ...one }) => {
+    expect((await compare(one)).status).toBe(status);
   });
 });
 
@@ -221,22 +235,22 @@ describe("runtime run passes on", () => {
     "preload.mjs": "globalThis.preloaded = [...(globalThis.preloaded ?? []), 'esm'];",
   };
 
-  it("options to Node, and to the program's children", () => {
+  it("options to Node, and to the program's children", async () => {
     const flags = ["--no-warnings", "--require", "./preload.cjs", "--import", "./preload.mjs", "--stack-size=900"];
-    expect(compare({ program, files, flags }).stdout).toMatch(/\[ 'cjs', 'esm' \]\n.*\[ 'cjs', 'esm' \]\n$/s);
+    expect((await compare({ program, files, flags })).stdout).toMatch(/\[ 'cjs', 'esm' \]\n.*\[ 'cjs', 'esm' \]\n$/s);
   });
 
-  it("NODE_OPTIONS", () => {
+  it("NODE_OPTIONS", async () => {
     const env = { NODE_OPTIONS: "--import ./preload.mjs --no-warnings" };
-    expect(compare({ program, files, env }).stdout).toContain("[ 'esm' ]");
+    expect((await compare({ program, files, env })).stdout).toContain("[ 'esm' ]");
   });
 
-  it("how it ends, with options too", () => {
+  it("how it ends, with options too", async () => {
     const flags = ["--no-warnings"];
-    expect(compare({ program: "throw new Error('no good')", flags }).status).toBe(1);
-    expect(compare({ program: "process.exit(5)", flags }).status).toBe(5);
-    expect(compare({ program: "process.kill(process.pid, 'SIGKILL')", flags }).signal).toBe("SIGKILL");
-    expect(compare({ program: "", flags, file: "missing.js" }).status).toBe(1);
+    expect((await compare({ program: "throw new Error('no good')", flags })).status).toBe(1);
+    expect((await compare({ program: "process.exit(5)", flags })).status).toBe(5);
+    expect((await compare({ program: "process.kill(process.pid, 'SIGKILL')", flags })).signal).toBe("SIGKILL");
+    expect((await compare({ program: "", flags, file: "missing.js" })).status).toBe(1);
   });
 });
 
@@ -300,14 +314,14 @@ describeFibers("a program may block from its first line", () => {
     }
   }
 
-  it.runIf(features.require_module).each(kinds)("%s", (name, program) => {
+  it.runIf(features.require_module).each(kinds)("%s", async (name, program) => {
     const one = { name, program, files, flags: ["--no-warnings"] };
     write(one);
-    expect(end([cli, "run"], one)).toEqual(outcome);
-    expect(end(["--require", "runtime/run"], one)).toEqual(outcome);
+    expect(await end([cli, "run"], one)).toEqual(outcome);
+    expect(await end(["--require", "runtime/run"], one)).toEqual(outcome);
   });
 
-  it.runIf(features.require_module)("in modules that it imports or requires, too", () => {
+  it.runIf(features.require_module)("in modules that it imports or requires, too", async () => {
     const inner = (text: string) => `${text} sleep(1); console.log(`;
     const one = {
       name: "program.mjs",
@@ -319,10 +333,10 @@ describeFibers("a program may block from its first line", () => {
       },
     };
     write(one);
-    expect(end([cli, "run"], one)).toMatchObject({ status: 0, stdout: "one\nthree\ntwo\nprogram\n" });
+    expect(await end([cli, "run"], one)).toMatchObject({ status: 0, stdout: "one\nthree\ntwo\nprogram\n" });
   });
 
-  it.runIf(features.require_module)("while others import what has not ended yet: what there is of it", () => {
+  it.runIf(features.require_module)("while others import what has not ended yet: what there is of it", async () => {
     const one = {
       name: "program.mjs",
       program: `
@@ -340,24 +354,24 @@ describeFibers("a program may block from its first line", () => {
       },
     };
     write(one);
-    expect(end([cli, "run"], one)).toMatchObject({ status: 0, stdout: "half half half\nwhole half\n" });
+    expect(await end([cli, "run"], one)).toMatchObject({ status: 0, stdout: "half half half\nwhole half\n" });
   });
 
-  it("but not under a top-level await: it is told what to do", () => {
+  it("but not under a top-level await: it is told what to do", async () => {
     const program = `import { sleep } from "runtime"; await null; sleep(1);`;
     const one = { name: "program.mjs", program };
     write(one);
-    const { status, stderr } = end([cli, "run"], one);
+    const { status, stderr } = await end([cli, "run"], one);
     expect(status).toBe(1);
     expect(stderr).toContain("ERR_NOT_IN_FIBER");
   });
 });
 
 describe("TypeScript where Node does not run it", () => {
-  it.runIf(!features.typescript)("is refused with the name of what to install", () => {
+  it.runIf(!features.typescript)("is refused with the name of what to install", async () => {
     const one = { name: "program.ts", program: "const a: number = 1;" };
     write(one);
-    const { status, stderr } = end([cli, "run"], one);
+    const { status, stderr } = await end([cli, "run"], one);
     expect({ status, stderr }).toEqual({ status: 1, stderr: expect.stringContaining("npm install --save-dev tsx") });
   });
 });
@@ -365,12 +379,15 @@ describe("TypeScript where Node does not run it", () => {
 describe("the command", () => {
   const command = (...args: string[]) => spawnSync(process.execPath, [cli, ...args], { encoding: "utf8" });
 
-  it.each([[[]], [["run"]], [["run", "-"]], [["nonsense"]]])("without a program, %s, tells how it is used", (args) => {
-    const { status, stdout, stderr } = command(...args);
-    expect({ status, stdout, stderr }).toEqual({ status: 2, stdout: "", stderr: expect.stringMatching(/^Usage:\n/) });
-  });
+  it.each([[[]], [["run"]], [["run", "-"]], [["nonsense"]]])(
+    "without a program, %s, tells how it is used",
+    async (args) => {
+      const { status, stdout, stderr } = command(...args);
+      expect({ status, stdout, stderr }).toEqual({ status: 2, stdout: "", stderr: expect.stringMatching(/^Usage:\n/) });
+    },
+  );
 
-  it.each([[["--help"]], [["-h"]], [["run", "--help"]]])("tells it when asked, %s", (args) => {
+  it.each([[["--help"]], [["-h"]], [["run", "--help"]]])("tells it when asked, %s", async (args) => {
     const { status, stdout, stderr } = command(...args);
     expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: expect.stringMatching(/^Usage:\n/), stderr: "" });
   });
