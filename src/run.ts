@@ -34,8 +34,10 @@ const nodeRunMain = loader.runMain;
  */
 export function runFile(main: string): void {
   patch();
-  if (info().switch === "none") nodeRunMain(main);
-  else runMain(() => load(main));
+  const byTsx = provideTypeScript(loader._findPath(path.resolve(main), null, true) || main);
+  if (info().switch !== "none") runMain(() => load(main));
+  else if (byTsx) loader._load(path.resolve(main), null, true);
+  else nodeRunMain(main);
 }
 
 /**
@@ -65,7 +67,6 @@ export function runGiven(): void {
 // There is no catch around the program of CommonJS: V8 would forget the line that threw.
 function load(main: string): void {
   const request = path.resolve(main);
-  provideTypeScript(loader._findPath(request, null, true) || request);
   keepEsModule(main);
   if ((process.features as { require_module?: boolean }).require_module) loader._load(request, null, true);
   else loadWithoutEsm(main, request);
@@ -167,14 +168,15 @@ function stripTypes(content: string): string {
   }
 }
 
-/** Node 20 leaves TypeScript to others. */
-function provideTypeScript(filename: string): void {
+/** Node 20 leaves TypeScript to others. True if tsx was loaded for it, which makes CommonJS of all that it is given. */
+function provideTypeScript(filename: string): boolean {
   const extension = path.extname(filename);
-  if (![".ts", ".mts", ".cts"].includes(extension) || extension in loader._extensions) return;
-  if ((process.features as { typescript?: unknown }).typescript) return;
+  if (![".ts", ".mts", ".cts"].includes(extension) || extension in loader._extensions) return false;
+  if ((process.features as { typescript?: unknown }).typescript) return false;
   const require = Module.createRequire(filename);
   try {
     require("tsx/cjs");
+    return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "MODULE_NOT_FOUND") throw error;
     process.stderr.write(

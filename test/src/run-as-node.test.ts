@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { describeFibers } from "../support/fibers";
+import { describeFibers, hasFibers } from "../support/fibers";
 
 const root = path.join(__dirname, "..", "..");
 const cli = path.join(root, "dist", "cli.js");
@@ -60,7 +60,7 @@ function end(command: string[], one: Case): Promise<End> {
   const child = spawn(process.execPath, [...command, ...flags, file, ...args], {
     cwd: directory,
     timeout: 30_000,
-    env: { ...process.env, NODE_OPTIONS: "--stack-trace-limit=100", ...env },
+    env: { ...process.env, NODE_OPTIONS: "--stack-trace-limit=100", NODE_PATH: "", ...env },
   });
   let stdout = "";
   let stderr = "";
@@ -367,13 +367,51 @@ describeFibers("a program may block from its first line", () => {
   });
 });
 
-describe("TypeScript where Node does not run it", () => {
-  it.runIf(!features.typescript)("is refused with the name of what to install", async () => {
-    const one = { name: "program.ts", program: "const a: number = 1;" };
+/** Where tsx is, if it is installed. */
+function findTsx(): string | null {
+  try {
+    return path.dirname(require.resolve("tsx/package.json"));
+  } catch {
+    return null;
+  }
+}
+
+describe.runIf(!features.typescript)("TypeScript where Node does not run it", () => {
+  const program = `enum Color { Red = 3 } console.log(Color.Red, process.argv.slice(2).join());`;
+
+  it("is refused with the name of what to install", async () => {
+    const one = { name: "program.ts", program };
     write(one);
-    const { status, stderr } = await end([cli, "run"], one);
-    expect({ status, stderr }).toEqual({ status: 1, stderr: expect.stringContaining("npm install --save-dev tsx") });
+    const outcome = await end([cli, "run"], one);
+    expect(outcome).toMatchObject({
+      status: 1,
+      stdout: "",
+      stderr: expect.stringContaining("npm install --save-dev tsx"),
+    });
   });
+
+  const tsx = findTsx();
+  if (tsx === null) console.log("TypeScript by tsx: skipped, tsx is not installed");
+
+  it.runIf(tsx).each(["program.ts", "program.mts", "program.cts", "module/program.ts"])(
+    "is run by tsx, in the main fiber, %s",
+    async (name) => {
+      const files = { "with-tsx/module/package.json": `{ "type": "module" }` };
+      const load = name.endsWith(".cts") ? `const { sleep } = require("runtime");` : `import { sleep } from "runtime";`;
+      const one = {
+        name: `with-tsx/${name}`,
+        program: `${hasFibers ? `${load} sleep(1);` : ""} ${program}`,
+        files,
+        args: ["a"],
+      };
+      write(one);
+      mkdirSync(path.join(directory, "with-tsx", "node_modules"), { recursive: true });
+      rmSync(path.join(directory, "with-tsx", "node_modules", "tsx"), { force: true });
+      symlinkSync(tsx as string, path.join(directory, "with-tsx", "node_modules", "tsx"));
+      const outcome = await end([cli, "run"], one);
+      expect(outcome).toEqual({ status: 0, signal: null, stdout: "3 a\n", stderr: "" });
+    },
+  );
 });
 
 describe("the command", () => {
