@@ -30,13 +30,15 @@ const nodeRunMain = loader.runMain;
 /**
  * @internal Patches Node and runs a program in the main fiber, so that it may block from its first line. An ES module
  * with a top-level await, in itself or in what it imports, runs as in plain Node: on the hub.
- * @param main its path, resolved as Node resolves the program that it is given
+ * @param program its path, resolved as Node resolves the program that it is given
  */
-export function runFile(main: string): void {
+export function runFile(program: string): void {
   patch();
-  const byTsx = provideTypeScript(loader._findPath(path.resolve(main), null, true) || main);
+  const main = path.resolve(program);
+  Object.assign(process, { mainModule: undefined }); // the command was; Node sets it, for CommonJS
+  const byTsx = provideTypeScript(loader._findPath(main, null, true) || main);
   if (info().switch !== "none") runMain(() => load(main));
-  else if (byTsx) loader._load(path.resolve(main), null, true);
+  else if (byTsx) loader._load(main, null, true);
   else nodeRunMain(main);
 }
 
@@ -66,16 +68,15 @@ export function runGiven(): void {
 
 // There is no catch around the program of CommonJS: V8 would forget the line that threw.
 function load(main: string): void {
-  const request = path.resolve(main);
   keepEsModule(main);
-  if ((process.features as { require_module?: boolean }).require_module) loader._load(request, null, true);
-  else loadWithoutEsm(main, request);
+  if ((process.features as { require_module?: boolean }).require_module) loader._load(main, null, true);
+  else loadWithoutEsm(main);
 }
 
 // Before Node 20.19 and 22.12.
-function loadWithoutEsm(main: string, request: string): void {
+function loadWithoutEsm(main: string): void {
   try {
-    loader._load(request, null, true);
+    loader._load(main, null, true);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ERR_REQUIRE_ESM") throw error;
     nodeRunMain(main);
