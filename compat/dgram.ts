@@ -4,7 +4,7 @@ import { type AddressInfo, isIP } from "node:net";
 import { inspect } from "node:util";
 
 import { block, refusal, withFiberStack } from "../runtime/block";
-import { canSuspend } from "../runtime/coroutine";
+import { canBlock } from "../runtime/coroutine";
 import type { AnyFunction } from "../runtime/disguise";
 import { invalidArgument } from "../runtime/errors";
 import { checkLimit, type Limit } from "../runtime/limit";
@@ -165,7 +165,7 @@ function bindSync(this: Socket, options: { port?: number; address?: string } = {
 function keeping(bind: AnyFunction): AnyFunction {
   return function (this: Socket, ...args) {
     const address = Reflect.apply(bind, this, args);
-    if (canSuspend()) Mailbox.of(this);
+    if (canBlock()) Mailbox.of(this);
     return address;
   };
 }
@@ -202,7 +202,7 @@ function recvSync(this: Socket, limit: Limit = Number.POSITIVE_INFINITY): Datagr
   checkLimit(limit, "limit");
   if (!Mailbox.has(this)) {
     if (stateOf(this) === "closed") throw notRunning();
-    if (!canSuspend()) throw refusal();
+    if (!canBlock()) throw refusal();
   }
   return Mailbox.of(this).take(limit);
 }

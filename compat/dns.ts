@@ -5,7 +5,7 @@
 import dns = require("node:dns");
 
 import { block } from "../runtime/block";
-import { canSuspend } from "../runtime/coroutine";
+import { canBlock } from "../runtime/coroutine";
 import type { AnyFunction } from "../runtime/disguise";
 import type { Operation } from "../runtime/park/operations";
 import type { DnsSettings } from "../runtime/park/operations/dns";
@@ -85,19 +85,19 @@ function query(method: string, args: unknown[]): { outcome: Promise<unknown>; ca
 
 function lookupSync(...args: unknown[]): unknown {
   const { lookup } = node();
-  if (canSuspend()) return until(() => ({ outcome: lookup(...args) }));
+  if (canBlock()) return until(() => ({ outcome: lookup(...args) }));
   return parkedQuery(() => lookup(...args), "dns.lookup", settings(), args.map(knownOptions));
 }
 
 function lookupServiceSync(...args: unknown[]): unknown {
   const { lookupService } = node();
-  if (canSuspend()) return until(() => ({ outcome: lookupService(...args) }));
+  if (canBlock()) return until(() => ({ outcome: lookupService(...args) }));
   return parkedQuery(() => lookupService(...args), "dns.lookupService", args);
 }
 
 function querySync(method: string, name: string): AnyFunction {
   const ask = (...args: unknown[]) => {
-    if (canSuspend()) return until(() => query(method, args));
+    if (canBlock()) return until(() => query(method, args));
     return parkedQuery(() => query(method, args).outcome, "dns.query", settings(), method, args.map(knownOptions));
   };
   return Object.defineProperty(ask, "name", { value: name });

@@ -1,6 +1,6 @@
 // fetchSync: fetch in blocking style, and its responses' bodies.
 import { block, refusal, withFiberStack } from "../runtime/block";
-import { canSuspend } from "../runtime/coroutine";
+import { canBlock } from "../runtime/coroutine";
 import type { AnyFunction } from "../runtime/disguise";
 import type { Define, ModulePatch } from "./patching";
 
@@ -65,7 +65,7 @@ function addBodies(define: Define): void {
     if (read === undefined) continue; // not in this version of Node
     const added = {
       [`${name}Sync`](this: Response): unknown {
-        if (!canSuspend()) throw refusal();
+        if (!canBlock()) throw refusal();
         return settled(() => read.call(this), controllers.get(this), added as AnyFunction);
       },
     }[`${name}Sync`];
@@ -78,7 +78,7 @@ export const fetchPatch: ModulePatch = {
   apply(define) {
     let complete = false;
     define.add(globalThis, "fetchSync", function fetchSync(input: string | URL | Request, init?: RequestInit) {
-      if (!canSuspend()) throw refusal();
+      if (!canBlock()) throw refusal();
       if (!complete) addBodies(define);
       complete = true;
       return fetchInFiber(input, init, fetchSync as AnyFunction);

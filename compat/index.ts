@@ -73,6 +73,11 @@ export function unpatch(options: PatchOptions = {}): void {
   patches.undo(chosen(options, true));
 }
 
+/** @internal What `patch` has come to in this version of Node: for docs/patched.md. */
+export function patchedNames(): Pick<Patches, "patched" | "fiberCallbacks"> {
+  return { patched: patches.patched, fiberCallbacks: patches.fiberCallbacks };
+}
+
 /** Whether a module is patched. */
 export function isPatched(name: string): boolean {
   return patches.isPatched(name);

@@ -4,7 +4,7 @@ import net = require("node:net");
 
 import { throwIfAborted } from "../runtime/abort";
 import { block } from "../runtime/block";
-import { canSuspend } from "../runtime/coroutine";
+import { canBlock } from "../runtime/coroutine";
 import { fiberOnly, invalidArgument } from "../runtime/errors";
 import { Backlog, close, connect, listen } from "../runtime/park/operations/connections";
 import type { NetSettings } from "../runtime/park/operations/net";
@@ -92,7 +92,7 @@ function checkNoListener(args: unknown[]): void {
 
 function connectSync(...args: unknown[]): net.Socket {
   checkNoListener(args);
-  if (!canSuspend()) return connectParked(args);
+  if (!canBlock()) return connectParked(args);
   return block<net.Socket>((waiter) => {
     waiter.discard = (late) => late.destroy();
     return connect(args, waiter.callback);
@@ -122,7 +122,7 @@ const handles = new FinalizationRegistry<number>((handle) => parkRelease("net.cl
 
 function listenSync(this: net.Server, ...args: unknown[]): net.Server {
   checkNoListener(args);
-  if (!canSuspend() && !this.listening && this.listenerCount("connection") === 0) return listenParked(this, args);
+  if (!canBlock() && !this.listening && this.listenerCount("connection") === 0) return listenParked(this, args);
   block<void>((waiter) => listen(this, args, waiter.callback));
   return this;
 }
@@ -160,7 +160,7 @@ function closeParked(this: net.Server, callback?: (error?: Error) => void): net.
 function acceptSync(this: net.Server): net.Socket | null {
   const handle = parked.get(this);
   if (handle !== undefined) return acceptParked(this, handle);
-  if (!this.listening && !canSuspend()) return null;
+  if (!this.listening && !canBlock()) return null;
   return block<net.Socket | null>((waiter) => {
     const backlog = Backlog.of(this);
     waiter.discard = (late) => late && backlog.putBack(late);

@@ -8,6 +8,8 @@ import { invalidArgument } from "../runtime/errors";
 /** One of Node's modules (or globals), and what is replaced in it or added to it. */
 export interface ModulePatch {
   readonly name: string;
+  /** The callbacks that start in a fiber of their own, for docs/patched.md: "Server: request", "setTimeout". */
+  readonly fiberCallbacks?: readonly string[];
   apply(define: Define): void;
 }
 
@@ -16,6 +18,16 @@ export interface Define {
   replace(target: object, key: string, make: (original: AnyFunction) => AnyFunction): void;
   /** Adds a function that Node lacks. If Node has one by that name, it stays. */
   add(target: object, key: string, value: AnyFunction): void;
+}
+
+/** What became of a name: `node` has it by itself, so it was not added; it is `absent` in this version of Node. */
+export type NameStatus = "cooperative" | "added" | "node" | "absent";
+
+/** A name of a module, "readFileSync" or "Socket#readSync", that is to be patched. */
+export interface PatchedName {
+  readonly module: string;
+  readonly name: string;
+  readonly status: NameStatus;
 }
 
 interface Change {
@@ -30,6 +42,7 @@ const globals: Record<string, object> = { Atomics, fetch: globalThis };
 export class Patches {
   readonly #modules: Map<string, ModulePatch>;
   readonly #changes = new Map<string, Change[]>();
+  readonly #patched = new Map<string, PatchedName[]>();
 
   constructor(modules: ModulePatch[]) {
     this.#modules = new Map(modules.map((module) => [module.name, module]));
@@ -55,8 +68,7 @@ export class Patches {
     const changes = this.#changes.get(this.#check(name));
     const change = changes?.find((one) => one.key === key);
     if (change) return change.before?.value;
-    const module = globals[name] ?? process.getBuiltinModule?.(name) ?? require(name);
-    return (module as Record<string, unknown>)[key];
+    return moduleNamed(name)[key];
   }
 
   apply(names: string[]): void {
@@ -64,10 +76,27 @@ export class Patches {
     for (const name of names) {
       if (this.#changes.has(name)) continue;
       const changes: Change[] = [];
-      (this.#modules.get(name) as ModulePatch).apply(recorder(changes));
+      const patched: PatchedName[] = [];
+      const note = (target: object, key: string, status: NameStatus) => {
+        patched.push({ module: name, name: nameOf(moduleNamed(name), target, key), status });
+      };
+      (this.#modules.get(name) as ModulePatch).apply(recorder(changes, note));
       this.#changes.set(name, changes);
+      this.#patched.set(name, patched);
     }
     Module.syncBuiltinESMExports();
+  }
+
+  /** What has been patched, or would have been, were it there: for docs/patched.md. */
+  get patched(): PatchedName[] {
+    return [...this.#patched.values()].flat();
+  }
+
+  get fiberCallbacks(): { module: string; callbacks: readonly string[] }[] {
+    return [...this.#modules.values()].map(({ name, fiberCallbacks = [] }) => ({
+      module: name,
+      callbacks: fiberCallbacks,
+    }));
   }
 
   undo(names: string[]): void {
@@ -101,7 +130,20 @@ function warnIfLate(): void {
   );
 }
 
-function recorder(changes: Change[]): Define {
+function moduleNamed(name: string): Record<string, unknown> {
+  const module: unknown = globals[name] ?? process.getBuiltinModule?.(name) ?? require(name);
+  return module as Record<string, unknown>;
+}
+
+/** What people call `target[key]`: "key" of the module itself, "Class#key", or "part.key". */
+function nameOf(module: Record<string, unknown>, target: object, key: string): string {
+  if (target === module) return key;
+  if (target.constructor.prototype === target) return `${target.constructor.name}#${key}`;
+  const part = Object.keys(module).find((name) => module[name] === target);
+  return `${part ?? (target === globalThis ? "globalThis" : "?")}.${key}`;
+}
+
+function recorder(changes: Change[], note: (target: object, key: string, status: NameStatus) => void): Define {
   const put = (target: object, key: string, before: PropertyDescriptor | undefined, value: AnyFunction) => {
     changes.push({ target, key, before });
     Object.defineProperty(target, key, {
@@ -115,10 +157,15 @@ function recorder(changes: Change[]): Define {
     replace(target, key, make) {
       const before = Object.getOwnPropertyDescriptor(target, key);
       const original: unknown = (target as Record<string, unknown>)[key]; // inherited, perhaps
-      if (typeof original !== "function" || before?.configurable === false) return; // not in this version of Node
+      if (typeof original !== "function" || before?.configurable === false) {
+        note(target, key, "absent");
+        return;
+      }
+      note(target, key, "cooperative");
       put(target, key, before, disguise(make(original as AnyFunction), original as AnyFunction));
     },
     add(target, key, value) {
+      note(target, key, key in target ? "node" : "added");
       if (key in target) return;
       put(target, key, undefined, disguise(value, value));
     },

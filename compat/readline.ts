@@ -4,7 +4,7 @@ import type { Readable, Writable } from "node:stream";
 
 import { refusal } from "../runtime/block";
 import { now } from "../runtime/clock";
-import { canSuspend } from "../runtime/coroutine";
+import { canBlock } from "../runtime/coroutine";
 import { invalidArgument } from "../runtime/errors";
 import { checkLimit, type Limit, signalOf, timeoutOf } from "../runtime/limit";
 import { Semaphore } from "../runtime/sync/semaphore";
@@ -107,7 +107,7 @@ class Lines {
       if (this.#inbox.size > 0 || this.#ended) this.#rl.output?.write(query);
       taken = this.#inbox.take(0, questionSync, ms);
     } else {
-      if (!canSuspend()) throw refusal();
+      if (!canBlock()) throw refusal();
       taken = this.#waitForAnswer(query, limit, ms);
     }
     if (taken === null && !this.#ended) throw useAfterClose();
@@ -193,7 +193,7 @@ export const readlinePatch: ModulePatch = {
     define.add(readline.Interface.prototype, "linesSync", linesSync);
     define.replace(readline, "createInterface", (create) => (...args) => {
       const rl = create(...args) as Interface;
-      if (canSuspend()) Lines.of(rl);
+      if (canBlock()) Lines.of(rl);
       return rl;
     });
   },

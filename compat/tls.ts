@@ -2,7 +2,7 @@
 import type { TLSSocket } from "node:tls";
 
 import { block, refusal, withFiberStack } from "../runtime/block";
-import { canSuspend } from "../runtime/coroutine";
+import { canBlock } from "../runtime/coroutine";
 import { invalidArgument } from "../runtime/errors";
 import { connected } from "../runtime/park/operations/connections";
 import { listenInFibers, serverManner } from "./emitters";
@@ -36,7 +36,7 @@ export const tlsPatch: ModulePatch = {
     define.add(tls, "connectSync", function connectSync(...args: unknown[]): TLSSocket {
       const last = args.at(-1);
       if (typeof last === "function") throw invalidArgument("options", "without a listener after it", last);
-      if (!canSuspend()) throw refusal();
+      if (!canBlock()) throw refusal();
       try {
         const socket = connect(...args);
         return block<TLSSocket>((waiter) => {

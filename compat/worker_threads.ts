@@ -2,7 +2,7 @@
 import type { MessagePort, Worker } from "node:worker_threads";
 
 import { refusal } from "../runtime/block";
-import { canSuspend } from "../runtime/coroutine";
+import { canBlock } from "../runtime/coroutine";
 import type { AnyFunction } from "../runtime/disguise";
 import { checkLimit, type Limit } from "../runtime/limit";
 import { startsFiber } from "../runtime/listener";
@@ -90,7 +90,7 @@ function receiveFromPort(this: MessagePort, limit: Limit = Number.POSITIVE_INFIN
   checkLimit(limit, "limit");
   if (!inboxes.has(this)) {
     if (!open(this)) throw portClosed();
-    if (!canSuspend()) throw refusal();
+    if (!canBlock()) throw refusal();
   }
   const inbox = inboxOf(this, "messageerror", "close");
   const taken = whileReferenced(this, inbox, () => inbox.take(limit, receiveFromPort));
@@ -102,7 +102,7 @@ function receiveFromWorker(this: Worker, limit: Limit = Number.POSITIVE_INFINITY
   checkLimit(limit, "limit");
   if (!inboxes.has(this)) {
     if (this.threadId === -1) throw notRunning();
-    if (!canSuspend()) throw refusal();
+    if (!canBlock()) throw refusal();
   }
   const taken = inboxOf(this, "error", "exit").take(limit, receiveFromWorker);
   if (taken === null) throw notRunning();

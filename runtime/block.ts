@@ -1,5 +1,6 @@
 // block(): the one operation under every blocking call.
-import { type Coroutine, canSuspend, current, hasRoom, State, suspend, wake } from "./coroutine";
+import { executionAsyncId } from "node:async_hooks";
+import { type Coroutine, canBlock, current, hasRoom, State, suspend, wake } from "./coroutine";
 import { cannotSuspend, notInFiber } from "./errors";
 import { schedule } from "./hub";
 
@@ -124,7 +125,7 @@ export function block<T>(start: (waiter: Waiter<T>) => (() => void) | void): T {
 }
 
 function enter(start: (waiter: Waiter) => (() => void) | void): void {
-  if (!canSuspend()) throw refusal();
+  if (!canBlock()) throw refusal();
   // Here, and not somewhere in Node: a stack overflow half-way into an operation would leave it inconsistent.
   if (!hasRoom()) throw new RangeError("Maximum call stack size exceeded");
   const coroutine = current as Coroutine;
@@ -192,6 +193,7 @@ function takeInterrupt(coroutine: Coroutine): unknown {
 export function refusal(): Error {
   if (current === null) return notInFiber();
   if (current.pinned > 0) return cannotSuspend(current.pinnedBy);
+  if (executionAsyncId() === current.asyncId) return cannotSuspend("inside require() of an ES module");
   return cannotSuspend("native code has entered an async scope on this stack, and must leave it here");
 }
 

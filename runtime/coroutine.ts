@@ -7,6 +7,7 @@
 import { AsyncResource, executionAsyncId } from "node:async_hooks";
 import { cannotSuspend, FiberExit, fiberLimit, noFibers } from "./errors";
 import { drain, type Runnable, raise, schedule, waiting } from "./hub";
+import { insideEsModule } from "./loader-stack";
 import * as channels from "./observe/channels";
 import type { FiberRecord } from "./observe/record";
 import { openSwitch, type Stacks, type Switch } from "./switch";
@@ -432,9 +433,23 @@ export function begin(coroutine: Coroutine, left?: () => void): void {
   if (current === null) drain();
 }
 
-/** Whether the running code may leave its stack. */
+/** Whether the running code may leave its stack, so that what can only block does. */
+export function canBlock(): boolean {
+  return (
+    current !== null &&
+    current.pinned === 0 &&
+    executionAsyncId() === current.asyncId &&
+    (current.record.loading === 0 || !insideEsModule())
+  );
+}
+
+/**
+ * Whether what can do without a fiber, as Node's own functions can, is to suspend this one. While a module is loaded it is
+ * not: the loader itself reads files, and what knows nothing of fibers is loaded in one go, so that nobody ever meets
+ * it half-loaded.
+ */
 export function canSuspend(): boolean {
-  return current !== null && current.pinned === 0 && executionAsyncId() === current.asyncId;
+  return current !== null && current.record.loading === 0 && canBlock();
 }
 
 /** Runs `fn` so that nothing under it can suspend the running fiber; blocking calls do there what plain Node does. */
@@ -496,6 +511,11 @@ export function inspectPromise(promise: Promise<unknown>, outcome: unknown[]): 0
 /** Calls `fn` while libc sees no fibers, only threads; see guards/ids.ts. */
 export function withoutContexts(fn: () => unknown): unknown {
   return opened?.stacks ? opened.stacks.withoutContexts(fn) : fn();
+}
+
+/** Calls `fn`. What it throws goes uncaught, shown with the line that threw it, if `isUncaught` says so of it. */
+export function uncaught<T>(fn: () => T, isUncaught: (error: unknown) => boolean): T {
+  return stacks.uncaught(fn, isUncaught);
 }
 
 // What every stack runs: one coroutine after another, in between at rest.

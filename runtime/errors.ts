@@ -39,6 +39,17 @@ export function cannotSuspend(why: string): CodedError {
   return coded(new Error(`This call blocks, and the fiber cannot suspend here: ${why}`), "ERR_CANNOT_SUSPEND");
 }
 
+/** A module was required that a suspended fiber is loading, where it is not possible to wait for that. */
+export function halfLoadedModule(filename: string, loader: string): CodedError {
+  return coded(
+    new Error(
+      `${filename} is being loaded by the fiber "${loader}", which is suspended in the module's top-level code, and nothing ` +
+        "can wait here until it is loaded. Require it in a fiber, or load it before.",
+    ),
+    "ERR_HALF_LOADED_MODULE",
+  );
+}
+
 export function noFibers(reason: string): CodedError {
   return coded(new Error(`There are no fibers in this process: ${reason}`), "ERR_NO_FIBERS");
 }

@@ -4,7 +4,7 @@ import { expire } from "./clock";
 import {
   admit,
   Coroutine,
-  canSuspend,
+  canBlock,
   currentRoot,
   DEFAULT_STACK_SIZE,
   MIN_STACK_SIZE,
@@ -270,6 +270,11 @@ export class Fiber<T = unknown> extends Coroutine implements PromiseLike<T>, Wai
     return this.get(limit);
   }
 
+  /** @internal Whether somebody will look at its outcome. */
+  get observed(): boolean {
+    return this.#observed;
+  }
+
   #wait(limit: Limit): void {
     if (currentRoot() === (this as unknown))
       throw invalidArgument("fiber", "another one than the one that waits", this);
@@ -283,7 +288,7 @@ export function checkKillOptions(options: KillOptions): { block: boolean } {
   if (options.block !== undefined && typeof options.block !== "boolean") {
     throw invalidArgument("options.block", "of type boolean", options.block);
   }
-  return { block: options.block ?? canSuspend() };
+  return { block: options.block ?? canBlock() };
 }
 
 onAbandoned((record, resource, stackSize) => new Fiber(() => {}, { stackSize }, undefined, [], record, resource));

@@ -23,6 +23,8 @@ export interface Stacks {
   inspect(promise: Promise<unknown>, outcome: unknown[]): 0 | 1 | 2;
   /** Calls `fn`, which must not suspend, while libc sees only threads that have a kernel thread. */
   withoutContexts(fn: () => unknown): unknown;
+  /** Calls `fn`. What it throws goes uncaught, shown with the line that threw it, if `isUncaught` says so of it. */
+  uncaught<T>(fn: () => T, isUncaught: (error: unknown) => boolean): T;
 }
 
 /** What the addon exports; see native/binding.cc. */

@@ -34,6 +34,8 @@ writeFileSync(
   `"use strict";\nmodule.exports = ${one};\n0 && (module.exports = require("./main.js"));\n`,
 );
 writeFileSync(path.join(dist, "patch.js"), `"use strict";\nrequire("./index.js").patch();\n`);
+writeFileSync(path.join(dist, "run.js"), `"use strict";\nrequire("./index.js").runFileOfNode(__filename);\n`);
+writeFileSync(path.join(dist, "run-given.js"), `"use strict";\nrequire("./index.js").runGiven();\n`);
 
 const tsc = createRequire(import.meta.url).resolve("typescript/bin/tsc");
 execFileSync(process.execPath, [tsc, "-p", "tsconfig.json", "--emitDeclarationOnly"], { cwd: root, stdio: "inherit" });

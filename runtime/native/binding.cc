@@ -102,6 +102,29 @@ void WithoutContexts(const FunctionCallbackInfo<Value>& args) {
   if (result.ToLocal(&value)) args.GetReturnValue().Set(value);
 }
 
+// uncaught(fn, isUncaught): calls fn. What it throws, and isUncaught(error) is true for, goes uncaught from here, while V8 still
+// knows the place where it was thrown; it is thrown on, too, if the program survives that.
+void Uncaught(const FunctionCallbackInfo<Value>& args) {
+  Isolate* isolate = args.GetIsolate();
+  Local<Context> context = isolate->GetCurrentContext();
+  v8::TryCatch caught(isolate);
+  Local<Value> result;
+  if (args[0].As<Function>()->Call(context, v8::Undefined(isolate), 0, nullptr).ToLocal(&result)) {
+    args.GetReturnValue().Set(result);
+    return;
+  }
+  if (!caught.HasTerminated()) {
+    v8::TryCatch ignored(isolate);
+    Local<Value> error = caught.Exception();
+    Local<Value> is_uncaught;
+    if (args[1].As<Function>()->Call(context, v8::Undefined(isolate), 1, &error).ToLocal(&is_uncaught) &&
+        is_uncaught->IsTrue()) {
+      node::FatalException(isolate, caught);
+    }
+  }
+  caught.ReThrow();
+}
+
 void Cleanup(void* data) {
   auto* instance = static_cast<Instance*>(data);
   v8::HandleScope handles(instance->isolate);
@@ -143,7 +166,8 @@ void Open(const FunctionCallbackInfo<Value>& args) {
                         Export(context, functions, "hasRoom", HasRoom, carrier) &&
                         Export(context, functions, "counts", Counts, carrier) &&
                         Export(context, functions, "inspect", Inspect, carrier) &&
-                        Export(context, functions, "withoutContexts", WithoutContexts, carrier);
+                        Export(context, functions, "withoutContexts", WithoutContexts, carrier) &&
+                        Export(context, functions, "uncaught", Uncaught, carrier);
   if (!exported) {
     instance->carrier.reset();
     return;

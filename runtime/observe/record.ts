@@ -12,6 +12,8 @@ export class FiberRecord extends AsyncResource {
   readonly id = ++lastId;
   /** On the clock of `now()`. */
   readonly createdAt = now();
+  /** How many calls of Node's module loader are on its stack; the program's main module is not one. */
+  loading = 0;
 
   constructor(
     public name: string,

@@ -1,7 +1,7 @@
 // Condition variables. (Python: `threading.Condition`)
 import { refusal, shielded } from "../block";
 import { now } from "../clock";
-import { canSuspend } from "../coroutine";
+import { canBlock } from "../coroutine";
 import { checkCount, checkFunction, invalidArgument, notOwner } from "../errors";
 import { checkLimit, EXPIRED, type Limit, signalOf, timeoutOf } from "../limit";
 import { Line } from "./line";
@@ -48,7 +48,7 @@ export class Condition extends Lockable {
   wait(limit: Limit = Number.POSITIVE_INFINITY): boolean {
     checkLimit(limit, "limit");
     this.#checkHeld();
-    if (!canSuspend()) throw refusal();
+    if (!canBlock()) throw refusal();
     const count = this.#lock instanceof RLock ? this.#lock.releaseAll() : this.#lock.release();
     try {
       return this.#line.wait(limit, undefined) !== EXPIRED;

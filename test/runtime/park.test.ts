@@ -231,25 +231,36 @@ describe("a time limit", () => {
   });
 });
 
-describeFibers("in a fiber that cannot suspend", () => {
-  test("a module that blocks while it is loaded parks the thread", async () => {
+describeFibers("in a fiber, a module that connects as it is loaded", () => {
+  const turnsDuring = (how: string) =>
+    run(`${start}
+      let turns = 0;
+      globalThis.load = () => require("./connecting.cjs").line;
+      const fiber = runtime.spawn(() => {
+        const before = turns;
+        return [${how}, turns > before];
+      });
+      runtime.spawn(() => { while (!fiber.dead) { turns++; runtime.sleep(0); } });
+      fiber.then(print);
+    `);
+
+  beforeAll(() => {
     fs.writeFileSync(
-      path.join(directory, "blocking.cjs"),
+      path.join(directory, "connecting.cjs"),
       `const net = require("node:net");
       const socket = net.connectSync(process.env.PORT, "127.0.0.1");
       socket.writeSync("later 20 loaded\\n");
       exports.line = socket.readLineSync();
       socket.destroy();`,
     );
-    const result = await run(`${start}
-      let turns = 0;
-      const fiber = runtime.spawn(() => {
-        const before = turns;
-        return [require("./blocking.cjs").line, turns - before];
-      });
-      runtime.spawn(() => { while (!fiber.dead) { turns++; runtime.sleep(0); } });
-      fiber.then(print);
-    `);
-    expect(result).toEqual(["loaded", 0]);
+  });
+
+  test("parks the thread where the fiber cannot suspend", async () => {
+    const how = `require("node:vm").runInThisContext("load()", { timeout: 60_000 })`;
+    expect(await turnsDuring(how)).toEqual(["loaded", false]);
+  });
+
+  test("else suspends the fiber", async () => {
+    expect(await turnsDuring("load()")).toEqual(["loaded", true]);
   });
 });

@@ -2,59 +2,6 @@ import { describe, expect, it } from "vitest";
 import { describeFibers } from "../support/fibers";
 import { printing, run } from "../support/run";
 
-describeFibers("inside require()", () => {
-  const slow = `
-    exports.loading = true;
-    const { sleep } = require("runtime");
-    try { sleep(5); exports.outcome = "suspended"; } catch (error) { exports.outcome = error.code; }
-    exports.loaded = true;`;
-
-  it("a blocking call does not suspend", async () => {
-    const program = `
-      const { spawn } = require("runtime");
-      spawn(() => console.log(require("./slow.cjs").outcome));`;
-    expect(await run(program, { files: { "slow.cjs": slow } })).toEqual(printing("ERR_CANNOT_SUSPEND"));
-  });
-
-  it("no other fiber sees a module that is half loaded", async () => {
-    const program = `
-      const { spawn } = require("runtime");
-      for (let i = 0; i < 3; i++) spawn(() => console.log(require("./slow.cjs").loaded));`;
-    expect(await run(program, { files: { "slow.cjs": slow } })).toEqual(printing("true", "true", "true"));
-  });
-
-  it("neither does one in a module that is required by another, nor through createRequire", async () => {
-    const program = `
-      const { spawn } = require("runtime");
-      const { createRequire } = require("node:module");
-      spawn(() => {
-        console.log(require("./outer.cjs").outcome);
-        delete require.cache[require.resolve("./slow.cjs")];
-        console.log(createRequire(__filename)("./slow.cjs").outcome);
-      });`;
-    const files = { "slow.cjs": slow, "outer.cjs": `module.exports = require("./slow.cjs");` };
-    expect(await run(program, { files })).toEqual(printing("ERR_CANNOT_SUSPEND", "ERR_CANNOT_SUSPEND"));
-  });
-
-  it("a fiber may suspend again after it, also when the module threw", async () => {
-    const program = `
-      const { sleep, spawn } = require("runtime");
-      spawn(() => { try { require("./broken.cjs"); } catch (error) { sleep(1); console.log(error.message); } });`;
-    const files = { "broken.cjs": `throw new Error("of the module");` };
-    expect(await run(program, { files })).toEqual(printing("of the module"));
-  });
-
-  it("what a module spawns runs in fibers of its own, which may suspend", async () => {
-    const program = `
-      const { spawn } = require("runtime");
-      spawn(() => require("./spawning.cjs"));`;
-    const files = {
-      "spawning.cjs": `const { sleep, spawn } = require("runtime"); spawn(() => { sleep(1); console.log("slept"); });`,
-    };
-    expect(await run(program, { files })).toEqual(printing("slept"));
-  });
-});
-
 describeFibers("inside JSON.stringify", () => {
   it("fibers that cross do not crash the process: they suspend, or are refused where V8 cannot", async () => {
     const program = `

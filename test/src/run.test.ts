@@ -65,7 +65,7 @@ describe.runIf(fibers)("runtime run", () => {
   it("says how it is used", () => {
     const { status, stderr } = spawnSync(process.execPath, [cli], { encoding: "utf8" });
     expect(status).toBe(2);
-    expect(stderr).toContain("runtime run FILE");
+    expect(stderr).toContain("runtime run [node options] FILE");
   });
 });
 
