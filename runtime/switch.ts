@@ -48,6 +48,55 @@ export interface Addon {
    * only n were to be had without waiting.
    */
   readNow(fd: number, bytes: NodeJS.ArrayBufferView, offset: number, length: number, position: number): number;
+  /**
+   * Reads from a pipe, terminal, socket or the like, or writes to it, as much as can be done at once: how many bytes; null
+   * if that is nothing yet. Undefined for other kinds of files, and where the system knows no way but to wait. Throws as
+   * `readSync` and `writeSync` do.
+   */
+  transfer(fd: number, parts: readonly NodeJS.ArrayBufferView[], writing: boolean): number | null | undefined;
+  /**
+   * Begins work on files for this thread.
+   * @param done a job has ended. An error, or the result; undefined if the job is for Node's own functions to do.
+   * @param ready a watched descriptor is ready
+   */
+  fileWork(
+    done: (id: number, error: Error | undefined, result: unknown) => void,
+    ready: (watch: number) => void,
+  ): FileWork;
+}
+
+/** What a thread of the pool does in one go; see native/file_jobs.h. */
+export const enum FileJob {
+  Read,
+  Write,
+  MakeDirectories,
+  Remove,
+  Copy,
+}
+
+export interface FileWork {
+  /**
+   * Has a thread of the pool do a job.
+   * @param data what to write, or where to copy to
+   * @param flags to open the file with; 1 to remove or copy all that is below
+   * @returns its id; 0 if the thread's environment ends, and it is not begun
+   */
+  start(
+    kind: FileJob,
+    path: string | Uint8Array,
+    data: string | NodeJS.ArrayBufferView,
+    flags: number,
+    mode: number,
+    asUtf8: boolean,
+  ): number;
+  /** Nobody waits for the job any more. */
+  cancel(id: number): void;
+  /**
+   * Tells when a descriptor can be read from, or written to, as often as it is.
+   * @returns another descriptor for the same open file, until `unwatch`; or an error's negative number if it cannot be told
+   */
+  watch(fd: number, writing: boolean): number;
+  unwatch(watch: number): void;
 }
 
 export interface Switch {
