@@ -56,7 +56,8 @@ export interface Addon {
   transfer(fd: number, parts: readonly NodeJS.ArrayBufferView[], writing: boolean): number | null | undefined;
   /**
    * Begins work on files for this thread.
-   * @param done a job has ended. An error, or the result; undefined if the job is for Node's own functions to do.
+   * @param done a job has ended. An error, or the result; undefined if the job is for Node's own functions to do,
+   * null if because it is no plain file.
    * @param ready a watched descriptor is ready
    */
   fileWork(

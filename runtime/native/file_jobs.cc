@@ -188,7 +188,7 @@ bool FileJob::Fail(int code, const char* at, bool has_path) {
 }
 
 void FileJob::Read() {
-  if (IsSpecial(path)) return;
+  if ((special = IsSpecial(path))) return;
   File file(path, UV_FS_O_RDONLY, 0);
   if (file < 0) {
     Fail(file, "open", true);
@@ -230,7 +230,7 @@ void FileJob::Read() {
 }
 
 void FileJob::Write() {
-  if (IsSpecial(path)) return;
+  if ((special = IsSpecial(path))) return;
   File file(path, flags, mode);
   if (file < 0) {
     Fail(file, "open", true);

@@ -21,6 +21,7 @@ struct FileJob {
 
   // The outcome. What is not done here, for whatever reason, is for Node's own functions to do, or to report.
   bool done = false;
+  bool special = false;  // because it is there and no plain file: opening it may wait for somebody
   int error = 0;  // libuv's; then this, and where it happened, is the outcome
   const char* syscall = nullptr;
   bool error_has_path = false;

@@ -89,6 +89,7 @@ Local<Value> FileWork::ErrorOf(const FileJob& job) const {
 
 Local<Value> FileWork::ResultOf(Running* running) const {
   FileJob& job = *running->job;
+  if (job.special) return v8::Null(isolate_);
   Local<Value> result = v8::Undefined(isolate_);
   if (!job.done || job.error != 0) return result;
   if (job.kind != FileJob::kRead) {
