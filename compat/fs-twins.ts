@@ -23,7 +23,6 @@ export const twins: Record<string, number> = {
   lchown: 3,
   link: 2,
   lutimes: 3,
-  mkdtemp: 2,
   readdir: 2,
   readlink: 2,
   rename: 2,

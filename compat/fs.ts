@@ -251,9 +251,17 @@ function globAll(glob: Glob, [pattern, options]: Args): unknown[] {
   });
 }
 
+/** A directory that was made for a fiber that is gone is removed again. */
+function makeTemporary(args: Args): string {
+  return block<string>((waiter) => {
+    waiter.discard = (made) => start(() => {}, "rmdir", [made]);
+    start(waiter.callback, "mkdtemp", args, 2);
+  });
+}
+
 /** What removes the directory suspends its fiber, too. */
 function makeDisposable(args: Args): object {
-  const made = call<string>("mkdtemp", args, 2);
+  const made = makeTemporary(args);
   const full = path.resolve(process.cwd(), String(made)); // wherever the process is when it is to be removed
   const remove = () => fs.rmSync(full, { recursive: true, force: true });
   return {
@@ -278,6 +286,7 @@ export const fsPatch: ModulePatch = {
     replaceStat(define, "lstat");
 
     replaceSync(define, "openSync", open);
+    replaceSync(define, "mkdtempSync", makeTemporary);
     replaceSync(define, "existsSync", ([file]) => exists(file));
     replaceSync(define, "mkdirSync", (args) => {
       const made = makeDirectories(args);

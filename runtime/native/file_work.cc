@@ -43,15 +43,14 @@ FileWork::FileWork(Isolate* isolate, Local<Context> context)
 
 FileWork::~FileWork() = default;
 
-void FileWork::Call(const Global<Function>& function, int count, Local<Value>* args) const {
-  Local<Context> context = context_.Get(isolate_);
-  // An exception is the process's own affair by then: Node reports it as uncaught.
-  (void)node::MakeCallback(isolate_, context->Global(), function.Get(isolate_), count, args, {0, 0});
-}
-
 uint32_t FileWork::Start(std::unique_ptr<FileJob> job, bool as_text) {
   if (stopping_) return 0;
-  auto* running = new Running{{}, shared_from_this(), ++last_id_, as_text, std::move(job)};
+  auto* running = new Running{{},
+                              shared_from_this(),
+                              ++last_id_,
+                              as_text,
+                              std::move(job),
+                              {isolate_, v8::Object::New(isolate_), "FILEJOB"}};
   running->request.data = running;
   running_[running->id] = running;
   uv_queue_work(
@@ -79,7 +78,7 @@ void FileWork::OnDone(std::unique_ptr<Running> running, int status) {
   Context::Scope scope(context_.Get(isolate_));
   Local<Value> outcome[] = {v8::Integer::NewFromUnsigned(isolate_, running->id), ErrorOf(*running->job),
                             ResultOf(running.get())};
-  Call(done_, 3, outcome);
+  (void)running->resource.MakeCallback(done_.Get(isolate_), 3, outcome);
 }
 
 Local<Value> FileWork::ErrorOf(const FileJob& job) const {
@@ -197,7 +196,7 @@ void FileWork::OnReady() {
     HandleScope handles(isolate_);
     Context::Scope scope(context_.Get(isolate_));
     Local<Value> watch = v8::Integer::New(isolate_, events[i].data.fd);
-    Call(ready_, 1, &watch);
+    (void)node::MakeCallback(isolate_, isolate_->GetCurrentContext()->Global(), ready_.Get(isolate_), 1, &watch, {0, 0});
   }
 }
 

@@ -39,6 +39,7 @@ class FileWork : public std::enable_shared_from_this<FileWork> {
     uint32_t id;
     bool as_text;
     std::unique_ptr<FileJob> job;
+    node::AsyncResource resource;  // async_hooks tells of it, as of Node's own requests
   };
 
   FileWork(v8::Isolate* isolate, v8::Local<v8::Context> context);
@@ -47,7 +48,6 @@ class FileWork : public std::enable_shared_from_this<FileWork> {
   void OnDone(std::unique_ptr<Running> running, int status);
   v8::Local<v8::Value> ErrorOf(const FileJob& job) const;
   v8::Local<v8::Value> ResultOf(Running* running) const;
-  void Call(const v8::Global<v8::Function>& function, int count, v8::Local<v8::Value>* args) const;
   static void Stop(void* self, void (*stopped)(void*), void* argument);
   void FinishIfStopped();
 
