@@ -46,6 +46,7 @@ const others = [
     "opendir",
     "close",
     "mkdir",
+    "mkdtemp",
     "rm",
     "cp",
     "realpath",

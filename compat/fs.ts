@@ -273,9 +273,27 @@ function makeDisposable(args: Args): object {
   };
 }
 
+/**
+ * Where standard output or error is a file, Node writes to it by the function that is in fs when it comes to it first:
+ * its own, from here on. A write under `console.log` must not suspend: the console drops what is thrown into it.
+ */
+function settleOutput(): void {
+  for (const [fd, name] of [
+    [1, "stdout"],
+    [2, "stderr"],
+  ] as const) {
+    try {
+      if (fs.fstatSync(fd).isFile()) void process[name];
+    } catch {
+      // closed, and so no file
+    }
+  }
+}
+
 export const fsPatch: ModulePatch = {
   name: "fs",
   apply(define) {
+    settleOutput();
     for (const [name, count] of Object.entries(twins)) {
       replaceSync(define, `${name}Sync`, (args) => call(name, args, count));
     }

@@ -118,10 +118,14 @@ if (forced !== undefined && !names.includes(forced)) {
   throw outOfRange("RUNTIME_SWITCH", `one of ${names.join(", ")}`, forced);
 }
 
+let loaded: Addon | undefined;
+
 /** Loads the addon. Throws where there is none, or where RUNTIME_SWITCH tells to do without. */
 export function loadAddon(): Addon {
   if (forced === "none") throw new Error("RUNTIME_SWITCH=none");
-  return require("node-gyp-build")(path.join(__dirname, "..")) as Addon;
+  // Once, and so before the first fiber: the search for it reads directories, by functions that may be patched by then.
+  loaded ??= require("node-gyp-build")(path.join(__dirname, "..")) as Addon;
+  return loaded;
 }
 
 /**

@@ -25,6 +25,12 @@ interface Place {
   open: nodeFs.Dir;
 }
 
+interface Hold {
+  release(): void;
+  /** Once the pool serves again. */
+  released(): Promise<void>;
+}
+
 type Call = (place: Place) => unknown;
 const onFile =
   (use: (file: string, fresh: string) => unknown): Call =>
@@ -137,8 +143,13 @@ describeFibers("in a fiber", () => {
   let dir: string;
   let place: Place;
   let fresh = 0;
+  let hold: Hold | undefined;
 
-  beforeAll(() => patch());
+  beforeAll(async () => {
+    patch();
+    // What maps stack traces to sources reads files, in whatever fiber an error first appears: not while the pool is held.
+    await inFiber(() => new Error("first").stack);
+  });
   afterAll(() => unpatch());
   beforeEach(() => {
     dir = fs.mkdtempSync(path.join(tmpdir(), "runtime-fs-"));
@@ -155,12 +166,15 @@ describeFibers("in a fiber", () => {
     };
   });
   afterEach(async () => {
-    await quietly(() => fs.closeSync(place.fd));
-    await quietly(() => place.open.closeSync());
+    hold?.release();
+    await hold?.released();
+    hold = undefined;
+    quietly(() => fs.closeSync(place.fd));
+    quietly(() => place.open.closeSync());
     fs.rmSync(dir, { recursive: true });
   });
 
-  async function quietly(fn: () => void): Promise<void> {
+  function quietly(fn: () => void): void {
     try {
       fn();
     } catch {
@@ -168,28 +182,31 @@ describeFibers("in a fiber", () => {
     }
   }
 
-  /** Has every thread of the pool wait for something; the function that is returned lets them go. */
-  async function holdPool(): Promise<() => void> {
+  /** Has every thread of the pool wait for something. */
+  function holdPool(): Hold {
     const fifos = Array.from({ length: 4 }, (_, i) => path.join(dir, `hold${i}`));
     execFileSync("mkfifo", fifos);
     const held = fifos.map(
-      (fifo) => new Promise<number>((resolve) => fs.open(fifo, "r", (_, fd) => fs.close(fd, () => resolve(fd)))),
+      (fifo) => new Promise<void>((resolve) => fs.open(fifo, "r", (_, fd) => fs.close(fd, () => resolve()))),
     );
-    let ended = false;
-    Promise.all(held).then(() => {
-      ended = true;
-    });
     const open = original("fs", "openSync") as typeof nodeFs.openSync;
     const close = original("fs", "closeSync") as typeof nodeFs.closeSync;
-    released = () => until(() => ended);
-    return () => {
-      for (const fifo of fifos) close(open(fifo, "r+")); // waits for nobody
+    const others: number[] = [];
+    hold = {
+      release() {
+        if (others.length > 0) return;
+        for (const fifo of fifos) others.push(open(fifo, "r+")); // which waits for nobody
+      },
+      async released() {
+        await Promise.all(held);
+        for (const fd of others.splice(0)) close(fd);
+      },
     };
+    return hold;
   }
-  let released: () => Promise<void>;
 
   it.each(ours)("%s lets others run", async (name) => {
-    const release = await holdPool();
+    const { release, released } = holdPool();
     // It ends only when another fiber has had its fifth turn, and the pool serves again.
     const turns = await progress(() => void (calls[name] as Call)(place), release);
     expect(turns).toBeGreaterThanOrEqual(5);
@@ -200,7 +217,7 @@ describeFibers("in a fiber", () => {
     const left = () => fs.readdirSync(dir).filter((entry) => entry.startsWith("temp-"));
     const descriptors = () => fs.readdirSync("/proc/self/fd").length;
     const before = descriptors();
-    const release = await holdPool();
+    const { release, released } = holdPool();
     let went = "";
     const fiber = spawn(() => {
       try {
@@ -225,7 +242,7 @@ describeFibers("in a fiber", () => {
     let count = 0;
     const hook = createHook({
       init(_id, type) {
-        if (type === "FSREQCALLBACK" || type === "FSREQPROMISE" || type === "FILEJOB" || type === "DIRHANDLE") count++;
+        if (type === "FSREQCALLBACK" || type === "FSREQPROMISE" || type === "FILEJOB") count++;
       },
     });
     await inFiber(() => {
