@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { patch, sleep, spawn, unpatch, withTimeout } from "runtime";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { printing, run } from "../support/run";
 import { active, describeFibers, inFiber, progress, settle, thrown, until } from "./support";
 
 const { O_NONBLOCK, O_RDONLY, O_RDWR } = fs.constants;
@@ -427,5 +428,88 @@ describe("standard input", () => {
         });
       }
     }
+  });
+});
+
+describeFibers("the end of a thread or a process", () => {
+  const silent = `${prelude} const fs = require("node:fs"); const dir = fs.mkdtempSync(require("node:os").tmpdir() + "/runtime-end-");
+    const fifo = dir + "/fifo"; require("node:child_process").execFileSync("mkfifo", [fifo]);
+    const fd = fs.openSync(fifo, fs.constants.O_RDWR);
+    const wait = () => { try { fs.readSync(fd, Buffer.alloc(1)); } finally { unwound(); } };
+    const work = () => { for (;;) { fs.writeFileSync(dir + "/file", Buffer.alloc(100000)); fs.rmSync(dir + "/tree", { recursive: true, force: true }); } };`;
+
+  it.runIf(linux)("process.exit does not wait for what waits for a descriptor", async () => {
+    const program = `${silent} const unwound = () => {};
+      for (let i = 0; i < 10; i++) { spawn(wait); spawn(work); }
+      setTimeout(() => process.exit(7), 20);`;
+    expect(await run(program)).toMatchObject({ code: 7, signal: null, stderr: "" });
+  });
+
+  it.runIf(linux)("a worker that is terminated, or exits, meanwhile takes nothing with it", async () => {
+    const program = `
+      const { Worker } = require("node:worker_threads");
+      const program = ${JSON.stringify(`${silent} const { parentPort, workerData } = require("node:worker_threads");
+        const unwound = () => {};
+        for (let i = 0; i < 10; i++) { spawn(wait); spawn(work); }
+        setTimeout(() => { parentPort.postMessage("waiting"); if (workerData) process.exit(3); }, 10);`)};
+      let left = 12;
+      const next = () => {
+        if (left-- === 0) return console.log(require("node:fs").readdirSync("/proc/self/fd").length <= before + 4);
+        const worker = new Worker(program, { eval: true, workerData: left % 2 });
+        worker.once("message", () => left % 2 || worker.terminate());
+        worker.once("exit", next);
+        worker.on("error", (error) => { throw error; });
+      };
+      let before;
+      next();
+      before = require("node:fs").readdirSync("/proc/self/fd").length;`;
+    expect(await run(program)).toEqual(printing("true"));
+  });
+
+  it("a fiber that is killed while it writes to the console, where that is a file, ends", async () => {
+    const program = `${prelude} const fs = require("node:fs");
+      const fiber = spawn(() => { for (;;) { console.log("line"); sleep(0); } });
+      setTimeout(() => spawn(() => { fiber.kill(); fs.writeSync(2, String(fiber.dead)); }), 20);`;
+    const file = path.join(fs.mkdtempSync(path.join(tmpdir(), "runtime-console-")), "out");
+    const out = fs.openSync(file, "w");
+    const child = spawnProcess(process.execPath, ["-e", program], { stdio: ["ignore", out, "pipe"], timeout: 20_000 });
+    let said = "";
+    child.stderr?.on("data", (data) => {
+      said += data;
+    });
+    const code = await new Promise((resolve) => child.once("close", resolve));
+    fs.closeSync(out);
+    fs.rmSync(path.dirname(file), { recursive: true });
+    expect([code, said]).toEqual([0, "true"]);
+  });
+
+  it.runIf(linux)("a program that `runtime run` starts reads standard input line by line", async () => {
+    const file = path.join(fs.mkdtempSync(path.join(tmpdir(), "runtime-run-")), "program.cjs");
+    fs.writeFileSync(
+      file,
+      `const fs = require("node:fs"); const { spawn, sleep } = require(${JSON.stringify(root)});
+      let turns = 0;
+      spawn(() => { for (;;) { if (++turns === 5) console.log("others run"); sleep(1); } });
+      function readLine() {
+        let line = "";
+        for (const byte = Buffer.alloc(1); fs.readSync(0, byte, 0, 1, null) === 1; line += byte) if (byte[0] === 10) return line;
+      }
+      for (let line; (line = readLine()) !== undefined; ) console.log(line);
+      process.exit(0);`,
+    );
+    const child = spawnProcess(process.execPath, [path.join(root, "dist", "cli.js"), "run", file], { timeout: 20_000 });
+    let said = "";
+    child.stdout.on("data", (data) => {
+      said += data;
+      if (said === "others run\n") {
+        child.stdin.write("o");
+        setTimeout(() => child.stdin.write("ne\n"), 20);
+      } else if (said.endsWith("one\n")) {
+        child.stdin.end("two\n");
+      }
+    });
+    const code = await new Promise((resolve) => child.once("close", resolve));
+    fs.rmSync(path.dirname(file), { recursive: true });
+    expect([code, said]).toEqual([0, "others run\none\ntwo\n"]);
   });
 });
