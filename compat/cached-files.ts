@@ -2,9 +2,12 @@
 import { fileURLToPath } from "node:url";
 import { addonForPaths } from "./file-work";
 
+/** Half of a character, which Node's own functions replace. */
+const surrogate = /\p{Surrogate}/u;
+
 /** A path as the addon takes it; undefined for what is none, which Node's own functions know how to report. */
 export function pathOf(path: unknown): string | Uint8Array | undefined {
-  if (typeof path === "string") return path.includes("\0") ? undefined : path;
+  if (typeof path === "string") return path.includes("\0") || surrogate.test(path) ? undefined : path;
   if (path instanceof Uint8Array) return path.includes(0) ? undefined : path;
   if (!(path instanceof URL) || path.protocol !== "file:") return undefined;
   try {

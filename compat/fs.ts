@@ -65,7 +65,7 @@ function replaceWholeFile(
   define: Define,
   name: "readFile" | "writeFile" | "appendFile",
   optionsAt: number,
-  atOnce: (args: Args) => unknown,
+  cooperative: (args: Args, inSteps: () => unknown) => unknown,
 ): void {
   const inSteps = (args: Args) =>
     block<never>((waiter) => {
@@ -80,7 +80,7 @@ function replaceWholeFile(
   replaceUnless(
     define,
     `${name}Sync`,
-    (args) => atOnce(args) ?? inSteps(args),
+    (args) => cooperative(args, () => inSteps(args)),
     (_, code) => code === "EISDIR",
   );
 }
@@ -212,12 +212,20 @@ function copyInSteps(args: Args): void {
 function replaceDirectories(define: Define): void {
   const { prototype } = fs.Dir as { prototype: object };
   const { read, close } = prototype as Record<string, AnyFunction>;
-  replaceSync(define, "opendirSync", (args) =>
-    block<fs.Dir>((waiter) => {
-      waiter.discard = (dir) => close?.call(dir, () => {});
-      start(waiter.callback, "opendir", args, 2);
-    }),
-  );
+  define.replace(fs, "opendirSync", (sync) => (...args) => {
+    // The twin throws on the event loop, at nobody, if it does not like the size.
+    const { bufferSize = 1 } = (args[1] ?? {}) as { bufferSize?: unknown };
+    if (!canSuspend() || !(Number.isInteger(bufferSize) && (bufferSize as number) > 0)) return sync(...args);
+    try {
+      return block<fs.Dir>((waiter) => {
+        waiter.discard = (dir) => close?.call(dir, () => {});
+        start(waiter.callback, "opendir", args, 2);
+      });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException | undefined)?.syscall !== "opendir") throw error;
+      return sync(...args); // whose error tells more, or less
+    }
+  });
   const replaceMethod = (name: string, twin: AnyFunction | undefined) => {
     define.replace(
       prototype,
@@ -297,9 +305,13 @@ export const fsPatch: ModulePatch = {
     for (const [name, count] of Object.entries(twins)) {
       replaceSync(define, `${name}Sync`, (args) => call(name, args, count));
     }
-    replaceWholeFile(define, "readFile", 1, (args) => readCached(args) ?? readWhole(args));
-    replaceWholeFile(define, "writeFile", 2, (args) => writeWhole(args, "w"));
-    replaceWholeFile(define, "appendFile", 2, (args) => writeWhole(args, "a"));
+    replaceWholeFile(define, "readFile", 1, (args, inSteps) => readCached(args) ?? readWhole(args) ?? inSteps());
+    replaceWholeFile(define, "writeFile", 2, (args, inSteps) => {
+      if (!writeWhole(args, "w")) inSteps();
+    });
+    replaceWholeFile(define, "appendFile", 2, (args, inSteps) => {
+      if (!writeWhole(args, "a")) inSteps();
+    });
     replaceStat(define, "stat");
     replaceStat(define, "lstat");
 

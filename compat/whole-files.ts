@@ -148,10 +148,10 @@ export function writeWhole([file, data, options]: Args, usual: "w" | "a"): true 
   const known = pathOf(file);
   const size = typeof data === "string" ? data.length : data.byteLength;
   if (known === undefined || size > LARGEST) return undefined;
-  const contents = typeof data === "string" && utf8.has(how.encoding) ? data : asBytes();
+  const contents = asBytes();
   const done = inPool<string>(FileJob.Write, known, { data: contents, flags: how.flags, mode: how.mode });
   if (done === undefined) return undefined;
-  if (done === null) writeSpecial(known, asBytes(), how);
+  if (done === null) writeSpecial(known, contents, how);
   return true;
 }
 

@@ -258,9 +258,10 @@ ssize_t TransferNow(int fd, const struct stat& status, bool writing, const Parts
   if (S_ISSOCK(status.st_mode)) return parts.TransferSocket(fd, writing);
   const ssize_t count = parts.Transfer(fd, writing, RWF_NOWAIT);
   if (count >= 0 || errno != EOPNOTSUPP) return count;
-  if (!S_ISFIFO(status.st_mode) && !isatty(fd)) return count;
-  if (!IsTerminalMaster(status)) return TransferByTheLike(fd, writing, parts);
-  return count;
+  const bool has_like = S_ISFIFO(status.st_mode) || (!IsTerminalMaster(status) && isatty(fd));
+  if (has_like) return TransferByTheLike(fd, writing, parts);
+  errno = EOPNOTSUPP;
+  return -1;
 }
 
 }  // namespace
