@@ -6,6 +6,8 @@
         "runtime/native/binding.cc",
         "runtime/native/cached_files.cc",
         "runtime/native/coroutine.cc",
+        "runtime/native/file_jobs.cc",
+        "runtime/native/file_work.cc",
         "runtime/native/handoff.cc",
         "runtime/native/monitor.cc",
         "runtime/native/origin.cc",

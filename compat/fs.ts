@@ -1,75 +1,54 @@
 // fs: the *Sync functions, cooperative.
 //
-// Each runs its asynchronous twin and suspends the fiber meanwhile: the same arguments, the same checks, the same
-// results and errors. Out of a fiber, and where suspending is not safe, it is Node's own function that runs. What the page
-// cache can answer at once does not suspend.
+// Each does what its asynchronous twin does and suspends the fiber meanwhile: the same arguments, the same checks, the same
+// results and errors. Out of a fiber, and where suspending is not safe, it is Node's own function that runs. What can be
+// had at once, from the page cache, a pipe or a terminal, does not suspend.
 import fs = require("node:fs");
+import path = require("node:path");
 
-import { block, type Waiter } from "../runtime/block";
+import { isPromise } from "node:util/types";
+
+import { asAsync } from "../runtime/as-async";
+import { block } from "../runtime/block";
 import { canSuspend } from "../runtime/coroutine";
 import type { AnyFunction } from "../runtime/disguise";
+import { FiberExit, invalidReturn } from "../runtime/errors";
 import { existsCached, readCached, readNow } from "./cached-files";
+import { forget, transfer } from "./file-work";
+import { type Args, call, open, start, twins } from "./fs-twins";
 import type { Define, ModulePatch } from "./patching";
+import { copy, isView, makeDirectories, readWhole, remove, slice, writeAll, writeWhole } from "./whole-files";
 
-/** Functions whose twin takes the same arguments and calls back with the result; and how many arguments that is. */
-const twins: Record<string, number> = {
-  access: 2,
-  chmod: 2,
-  chown: 3,
-  close: 1,
-  copyFile: 3,
-  cp: 3,
-  fchmod: 2,
-  fchown: 3,
-  fdatasync: 1,
-  fstat: 2,
-  fsync: 1,
-  ftruncate: 2,
-  futimes: 3,
-  lchown: 3,
-  link: 2,
-  lutimes: 3,
-  mkdir: 2,
-  mkdtemp: 2,
-  readdir: 2,
-  readlink: 2,
-  readv: 3,
-  realpath: 2,
-  rename: 2,
-  rmdir: 2,
-  statfs: 2,
-  symlink: 3,
-  truncate: 2,
-  unlink: 1,
-  utimes: 3,
-  writev: 3,
-};
-
-/** The asynchronous twins as they are now, whatever is done to the module later. */
-const async: Record<string, AnyFunction> = {};
-const others = ["readFile", "writeFile", "appendFile", "stat", "lstat", "open", "rm", "read", "write"];
-for (const name of [...Object.keys(twins), ...others])
-  async[name] = (fs as unknown as typeof async)[name] as AnyFunction;
-
-function start(waiter: Waiter<never>, name: string, args: unknown[], count: number): void {
-  const passed = args.slice(0, count);
-  passed.length = count;
-  (async[name] as AnyFunction)(...passed, waiter.callback);
-}
-
-function replaceTwin(define: Define, name: string, count: number): void {
+/** In a fiber `cooperative`, else Node's own function. */
+function replaceSync(define: Define, name: string, cooperative: (args: Args) => unknown, target: object = fs): void {
   define.replace(
-    fs,
-    `${name}Sync`,
+    target,
+    name,
     (sync) =>
       (...args) =>
-        canSuspend() ? block<never>((waiter) => start(waiter, name, args, count)) : sync(...args),
+        canSuspend() ? cooperative(args) : sync(...args),
   );
 }
 
-/** A file that was opened for a fiber that is gone. */
-function closeUnseen(fd: number): void {
-  async.close?.(fd, () => {});
+/**
+ * In a fiber `cooperative`, else Node's own function; that one also where the first fails in a way that only Node's own
+ * knows how to report in this version. It answers at once then.
+ */
+function replaceUnless(
+  define: Define,
+  name: string,
+  cooperative: (args: Args) => unknown,
+  retry: (args: Args, code: unknown) => boolean,
+): void {
+  define.replace(fs, name, (sync) => (...args) => {
+    if (!canSuspend()) return sync(...args);
+    try {
+      return cooperative(args);
+    } catch (error) {
+      if (retry(args, (error as NodeJS.ErrnoException | undefined)?.code)) return sync(...args);
+      throw error;
+    }
+  });
 }
 
 /**
@@ -86,141 +65,294 @@ function replaceWholeFile(
   define: Define,
   name: "readFile" | "writeFile" | "appendFile",
   optionsAt: number,
-  atOnce: (args: unknown[]) => unknown = () => undefined,
+  cooperative: (args: Args, inSteps: () => unknown) => unknown,
 ): void {
-  const inSteps = (args: unknown[]) =>
+  const inSteps = (args: Args) =>
     block<never>((waiter) => {
       const signal = { aborted: false };
       const passed = args.slice(0, optionsAt);
-      passed.length = optionsAt;
-      (async[name] as AnyFunction)(...passed, withSignal(args[optionsAt], signal), waiter.callback);
+      passed[optionsAt] = withSignal(args[optionsAt], signal);
+      start(waiter.callback, name, passed);
       return () => {
         signal.aborted = true;
       };
     });
-  define.replace(
-    fs,
+  replaceUnless(
+    define,
     `${name}Sync`,
-    orElse(
-      (args) => atOnce(args) ?? inSteps(args),
-      (_, code) => code === "EISDIR",
-    ),
+    (args) => cooperative(args, () => inSteps(args)),
+    (_, code) => code === "EISDIR",
   );
+}
+
+const isNoError: unknown[] = ["ENOENT", "ENOTDIR"];
+
+function replaceStat(define: Define, name: "stat" | "lstat"): void {
+  replaceUnless(
+    define,
+    `${name}Sync`,
+    (args) => call(name, args, 2),
+    ([, options], code) =>
+      (options as fs.StatSyncOptions | undefined)?.throwIfNoEntry === false && isNoError.includes(code),
+  );
+}
+
+interface Piece {
+  offset: unknown;
+  length: unknown;
+  position: unknown;
+}
+
+/** What `readSync` and `writeSync` are told beside the descriptor and the view: an object, or numbers. */
+function pieceOf(view: NodeJS.ArrayBufferView, [, , at, length, position]: Args): Piece {
+  const named = at !== null && typeof at === "object";
+  const given = named ? (at as Partial<Piece>) : { offset: at, length, position };
+  const offset = given.offset ?? 0;
+  return { offset, length: given.length ?? view.byteLength - (offset as number), position: given.position ?? null };
+}
+
+/** Those bytes, if they are to go to or come from where a pipe is; undefined if not, or if there are no such bytes. */
+function bytesOf(view: NodeJS.ArrayBufferView, { offset, length, position }: Piece): Uint8Array | undefined {
+  const streaming = position === null || position === -1;
+  const inside =
+    Number.isInteger(offset) && Number.isInteger(length) && (offset as number) >= 0 && (length as number) > 0;
+  if (!streaming || !inside || (offset as number) + (length as number) > view.byteLength) return undefined;
+  return slice(view, offset as number, length as number);
+}
+
+function read(args: Args): number {
+  const [fd, buffer] = args as [number, NodeJS.ArrayBufferView];
+  const piece = pieceOf(buffer, args);
+  const { offset, length, position } = piece;
+  const now = readNow(fd, buffer, offset, length, position);
+  if (now >= 0) return now;
+  const already = -1 - now;
+  if (already === 0) {
+    const bytes = bytesOf(buffer, piece);
+    return (bytes && transfer(fd, [bytes], false)) ?? call("read", [fd, buffer, offset, length, position]);
+  }
+  // The rest is not in the page cache.
+  const from = typeof position === "number" && position >= 0 ? position + already : position;
+  const rest = [fd, buffer, (offset as number) + already, (length as number) - already, from];
+  return already + call<number>("read", rest);
+}
+
+function write(args: Args): number {
+  const [fd, data, at] = args;
+  if (typeof data === "string") {
+    const [, , position = null, encoding = "utf8"] = args;
+    const plain = position === null && typeof encoding === "string" && Buffer.isEncoding(encoding);
+    const written = plain ? writeAll(fd, [Buffer.from(data, encoding)]) : undefined;
+    return written ?? call("write", [fd, data, position, encoding]);
+  }
+  const bytes = isView(data) ? bytesOf(data, pieceOf(data, args)) : undefined;
+  const written = bytes && writeAll(fd, [bytes]);
+  if (written !== undefined) return written;
+  return at !== null && typeof at === "object" ? call("write", [fd, data, at]) : call("write", args, 5);
+}
+
+/** The parts that `readvSync` or `writevSync` is told to transfer where a pipe is; none if they are not of the plain kind. */
+function partsOf([, parts, position]: Args): NodeJS.ArrayBufferView[] {
+  const plain = Array.isArray(parts) && parts.every((part) => isView(part));
+  return plain && typeof position !== "number" ? parts : [];
+}
+
+/** `realpathSync` asks for every part of the path: where there is one, the system's own function finds the same in one go. */
+function realPath(args: Args): unknown {
+  try {
+    return block((waiter) => nativeRealPath(args[0], args[1], waiter.callback));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException | undefined)?.syscall !== "realpath") throw error;
+    return call("realpath", args, 2);
+  }
+}
+
+const nativeRealPath = fs.realpath.native as AnyFunction;
+
+function exists(file: unknown): boolean {
+  const known = existsCached(file);
+  if (known !== undefined) return known;
+  return block<boolean>((waiter) => {
+    try {
+      start((error) => waiter.resolve(!error), "access", [file]);
+    } catch {
+      waiter.resolve(false); // what is no path does not exist
+    }
+  });
+}
+
+/** A filter for the twin, which takes promises, so that `filter` may block. It ends the copying if nobody waits any more. */
+function filterFor(filter: AnyFunction | undefined, goesOn: () => boolean): AnyFunction {
+  const ask = asAsync((source: string, target: string) => {
+    const answer = (filter as AnyFunction)(source, target);
+    if (isPromise(answer)) throw invalidReturn("boolean", "filter", "an instance of Promise");
+    return answer;
+  });
+  return async (source, target) => {
+    if (!goesOn()) throw new FiberExit();
+    return filter === undefined || (await ask(source, target));
+  };
+}
+
+function copyInSteps(args: Args): void {
+  const [from, to, options] = args;
+  const { filter } = (options ?? {}) as { filter?: unknown };
+  const wrong = options === null || !["object", "undefined"].includes(typeof options);
+  if (wrong || (filter !== undefined && typeof filter !== "function")) {
+    call("cp", args, 3); // which tells what is wrong
+    return;
+  }
+  block<void>((waiter) => {
+    const own = filterFor(filter as AnyFunction | undefined, () => waiter.pending);
+    start(waiter.callback, "cp", [from, to, { ...(options as object), filter: own }]);
+  });
+}
+
+/** Directories that are read entry by entry. */
+function replaceDirectories(define: Define): void {
+  const { prototype } = fs.Dir as { prototype: object };
+  const { read, close } = prototype as Record<string, AnyFunction>;
+  define.replace(fs, "opendirSync", (sync) => (...args) => {
+    // The twin throws on the event loop, at nobody, if it does not like the size.
+    const { bufferSize = 1 } = (args[1] ?? {}) as { bufferSize?: unknown };
+    if (!canSuspend() || !(Number.isInteger(bufferSize) && (bufferSize as number) > 0)) return sync(...args);
+    try {
+      return block<fs.Dir>((waiter) => {
+        waiter.discard = (dir) => close?.call(dir, () => {});
+        start(waiter.callback, "opendir", args, 2);
+      });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException | undefined)?.syscall !== "opendir") throw error;
+      return sync(...args); // whose error tells more, or less
+    }
+  });
+  const replaceMethod = (name: string, twin: AnyFunction | undefined) => {
+    define.replace(
+      prototype,
+      name,
+      (sync) =>
+        function (this: fs.Dir) {
+          return canSuspend() ? block((waiter) => void twin?.call(this, waiter.callback)) : sync.call(this);
+        },
+    );
+  };
+  replaceMethod("readSync", read);
+  replaceMethod("closeSync", close);
+}
+
+type Glob = (pattern: unknown, options: unknown) => AsyncIterable<unknown>;
+
+function globAll(glob: Glob, [pattern, options]: Args): unknown[] {
+  return block<unknown[]>((waiter) => {
+    const found: unknown[] = [];
+    const search = async () => {
+      for await (const one of glob(pattern, options)) {
+        if (!waiter.pending) break;
+        found.push(one);
+      }
+      return found;
+    };
+    search().then(
+      (all) => waiter.resolve(all),
+      (error) => waiter.reject(error),
+    );
+  });
+}
+
+/** A directory that was made for a fiber that is gone is removed again. */
+function makeTemporary(args: Args): string {
+  return block<string>((waiter) => {
+    waiter.discard = (made) => start(() => {}, "rmdir", [made]);
+    start(waiter.callback, "mkdtemp", args, 2);
+  });
+}
+
+/** What removes the directory suspends its fiber, too. */
+function makeDisposable(args: Args): object {
+  const made = makeTemporary(args);
+  const full = path.resolve(process.cwd(), String(made)); // wherever the process is when it is to be removed
+  const remove = () => fs.rmSync(full, { recursive: true, force: true });
+  return {
+    path: made,
+    remove,
+    [(Symbol as unknown as { dispose: symbol }).dispose]() {
+      remove();
+    },
+  };
 }
 
 /**
- * In a fiber `cooperative`, else Node's own function; that one also where the first fails in a way that only Node's own
- * knows how to report in this version. It answers at once then.
+ * Where standard output or error is a file, Node writes to it by the function that is in fs when it comes to it first:
+ * its own, from here on. A write under `console.log` must not suspend: the console drops what is thrown into it.
  */
-function orElse(cooperative: (args: unknown[]) => unknown, retry: (args: unknown[], code: unknown) => boolean) {
-  return (sync: AnyFunction): AnyFunction =>
-    (...args) => {
-      if (!canSuspend()) return sync(...args);
-      try {
-        return cooperative(args);
-      } catch (error) {
-        if (retry(args, (error as NodeJS.ErrnoException | undefined)?.code)) return sync(...args);
-        throw error;
-      }
-    };
-}
-
-function replaceStat(define: Define, name: "stat" | "lstat"): void {
-  const isMissing = ([, options]: unknown[], code: unknown) =>
-    (options as fs.StatSyncOptions | undefined)?.throwIfNoEntry === false && (code === "ENOENT" || code === "ENOTDIR");
-  define.replace(
-    fs,
-    `${name}Sync`,
-    orElse((args) => block<never>((waiter) => start(waiter, name, args, 2)), isMissing),
-  );
-}
-
-/** Reads what is still missing after the first `already` bytes, which were to be had at once; returns how many it is in all. */
-function readRest(
-  fd: number,
-  buffer: NodeJS.ArrayBufferView,
-  offset: number,
-  count: number,
-  position: unknown,
-  already: number,
-): number {
-  const from = typeof position === "number" && position >= 0 ? position + already : position;
-  const rest = block<number>((waiter) => {
-    async.read?.(fd, buffer, offset + already, already === 0 ? count : count - already, from, waiter.callback);
-  });
-  return already + rest;
+function settleOutput(): void {
+  for (const [fd, name] of [
+    [1, "stdout"],
+    [2, "stderr"],
+  ] as const) {
+    try {
+      if (fs.fstatSync(fd).isFile()) void process[name];
+    } catch {
+      // closed, and so no file
+    }
+  }
 }
 
 export const fsPatch: ModulePatch = {
   name: "fs",
   apply(define) {
-    for (const [name, count] of Object.entries(twins)) replaceTwin(define, name, count);
-    replaceWholeFile(define, "readFile", 1, readCached);
-    replaceWholeFile(define, "writeFile", 2);
-    replaceWholeFile(define, "appendFile", 2);
+    settleOutput();
+    for (const [name, count] of Object.entries(twins)) {
+      replaceSync(define, `${name}Sync`, (args) => call(name, args, count));
+    }
+    replaceWholeFile(define, "readFile", 1, (args, inSteps) => readCached(args) ?? readWhole(args) ?? inSteps());
+    replaceWholeFile(define, "writeFile", 2, (args, inSteps) => {
+      if (!writeWhole(args, "w")) inSteps();
+    });
+    replaceWholeFile(define, "appendFile", 2, (args, inSteps) => {
+      if (!writeWhole(args, "a")) inSteps();
+    });
     replaceStat(define, "stat");
     replaceStat(define, "lstat");
 
-    define.replace(fs, "openSync", (sync) => (...args) => {
-      if (!canSuspend()) return sync(...args);
-      return block<number>((waiter) => {
-        waiter.discard = closeUnseen;
-        start(waiter as Waiter<never>, "open", args, 3);
-      });
+    replaceSync(define, "openSync", open);
+    replaceSync(define, "mkdtempSync", makeTemporary);
+    replaceSync(define, "existsSync", ([file]) => exists(file));
+    replaceSync(define, "mkdirSync", (args) => {
+      const made = makeDirectories(args);
+      return made === undefined ? call("mkdir", args, 2) : made || undefined;
     });
-
-    define.replace(fs, "existsSync", (sync) => (path) => {
-      if (!canSuspend()) return sync(path);
-      const known = existsCached(path);
-      if (known !== undefined) return known;
-      return block<boolean>((waiter) => {
-        try {
-          async.access?.(path, (error: unknown) => waiter.resolve(!error));
-        } catch {
-          waiter.resolve(false); // what is no path does not exist
-        }
-      });
+    replaceSync(define, "rmSync", (args) => {
+      if (!remove(args)) call("rm", args, 2);
     });
-
-    define.replace(fs, "rmSync", (sync) => (...args) => {
-      if (!canSuspend()) return sync(...args);
-      return block<void>((waiter) => start(waiter as Waiter<never>, "rm", args, 2));
+    replaceSync(define, "cpSync", (args) => {
+      if (!copy(args)) copyInSteps(args);
     });
-
-    define.replace(
-      fs,
-      "readSync",
-      (sync) =>
-        function readSync(
-          fd: number,
-          buffer: NodeJS.ArrayBufferView,
-          at?: unknown,
-          length?: number,
-          position?: unknown,
-        ) {
-          // biome-ignore lint/complexity/noArguments: as in Node's function, their number matters
-          const given = arguments as unknown as unknown[];
-          const named = given.length <= 3 || (at !== null && typeof at === "object");
-          if (!canSuspend() || !ArrayBuffer.isView(buffer) || (named && at !== undefined && typeof at !== "object")) {
-            return sync(...given);
-          }
-          const options = named ? ((at ?? {}) as fs.ReadSyncOptions) : { offset: at as number, length, position };
-          const offset = (options.offset ?? 0) as number;
-          const count = named ? (options.length ?? buffer.byteLength - offset) : length;
-          const from = options.position ?? null;
-          const read = readNow(fd, buffer, offset, count, from);
-          return read >= 0 ? read : readRest(fd, buffer, offset, count as number, from, -1 - read);
-        },
+    replaceSync(define, "realpathSync", realPath);
+    replaceSync(
+      define,
+      "native",
+      (args) => block((waiter) => nativeRealPath(args[0], args[1], waiter.callback)),
+      fs.realpathSync,
     );
+    const { glob } = fs.promises as unknown as { glob?: Glob };
+    if (glob) replaceSync(define, "globSync", (args) => globAll(glob, args));
+    replaceSync(define, "mkdtempDisposableSync", makeDisposable);
 
-    define.replace(fs, "writeSync", (sync) => (...args) => {
-      if (!canSuspend()) return sync(...args);
-      return block<number>((waiter) => {
-        const [fd, data] = args;
-        if (typeof data === "string") async.write?.(fd, data, args[2] ?? null, args[3] ?? "utf8", waiter.callback);
-        else if (args[2] !== null && typeof args[2] === "object") async.write?.(fd, data, args[2], waiter.callback);
-        else async.write?.(fd, data, args[2], args[3], args[4], waiter.callback);
-      });
+    define.replace(fs, "closeSync", (sync) => (...args) => {
+      forget(args[0]);
+      return canSuspend() ? call("close", args, 1) : sync(...args);
     });
+
+    define.replace(fs, "readSync", (sync) => (...args) => {
+      const [, buffer, at] = args;
+      const named = args.length <= 3 || (at !== null && typeof at === "object");
+      const wrong = !isView(buffer) || (named && at !== undefined && typeof at !== "object");
+      return canSuspend() && !wrong ? read(args) : sync(...args);
+    });
+    replaceSync(define, "writeSync", write);
+    replaceSync(define, "readvSync", (args) => transfer(args[0], partsOf(args), false) ?? call("readv", args, 3));
+    replaceSync(define, "writevSync", (args) => writeAll(args[0], partsOf(args)) ?? call("writev", args, 3));
+    replaceDirectories(define);
   },
 };

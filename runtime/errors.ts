@@ -157,6 +157,14 @@ export function invalidArgument(name: string, expected: string, value: unknown):
   return coded(new TypeError(`The "${name}" argument must be ${expected}. ${received(value)}`), "ERR_INVALID_ARG_TYPE");
 }
 
+/** A function that was handed in has returned something else than it should. As Node's own. */
+export function invalidReturn(expected: string, name: string, returned: string): CodedError {
+  return coded(
+    new TypeError(`Expected ${expected} to be returned from the "${name}" function but got ${returned}.`),
+    "ERR_INVALID_RETURN_VALUE",
+  );
+}
+
 export function outOfRange(name: string, range: string, value: unknown): CodedError {
   return coded(
     new RangeError(`The value of "${name}" is out of range. It must be ${range}. Received ${String(value)}`),

@@ -54,6 +54,56 @@ export interface Addon {
   scriptOf(fn: unknown): number;
   /** The name of that script, if it has one. */
   scriptName(fn: unknown): string | undefined;
+  /**
+   * Reads from a pipe, terminal, socket or the like, or writes to it, as much as can be done at once: how many bytes; null
+   * if that is nothing yet. Undefined for other kinds of files, and where the system knows no way but to wait. Throws as
+   * `readSync` and `writeSync` do.
+   */
+  transfer(fd: number, parts: readonly NodeJS.ArrayBufferView[], writing: boolean): number | null | undefined;
+  /**
+   * Begins work on files for this thread.
+   * @param done a job has ended. An error, or the result; undefined if the job is for Node's own functions to do,
+   * null if that is because it is no plain file.
+   * @param ready a watched descriptor is ready
+   */
+  fileWork(
+    done: (id: number, error: Error | undefined, result: unknown) => void,
+    ready: (watch: number) => void,
+  ): FileWork;
+}
+
+/** What a thread of the pool does in one go; see native/file_jobs.h. */
+export const enum FileJob {
+  Read,
+  Write,
+  MakeDirectories,
+  Remove,
+  Copy,
+}
+
+export interface FileWork {
+  /**
+   * Has a thread of the pool do a job.
+   * @param data what to write, or where to copy to
+   * @param flags to open the file with; 1 to remove or copy all that is below
+   * @returns its id; 0 if the thread's environment ends, and it is not begun
+   */
+  start(
+    kind: FileJob,
+    path: string | Uint8Array,
+    data: string | NodeJS.ArrayBufferView,
+    flags: number,
+    mode: number,
+    asUtf8: boolean,
+  ): number;
+  /** Nobody waits for the job any more. */
+  cancel(id: number): void;
+  /**
+   * Tells when a descriptor can be read from, or written to, as often as it is.
+   * @returns another descriptor for the same open file, until `unwatch`; or an error's negative number if it cannot be told
+   */
+  watch(fd: number, writing: boolean): number;
+  unwatch(watch: number): void;
 }
 
 export interface Switch {
@@ -74,10 +124,14 @@ if (forced !== undefined && !names.includes(forced)) {
   throw outOfRange("RUNTIME_SWITCH", `one of ${names.join(", ")}`, forced);
 }
 
+let loaded: Addon | undefined;
+
 /** Loads the addon. Throws where there is none, or where RUNTIME_SWITCH tells to do without. */
 export function loadAddon(): Addon {
   if (forced === "none") throw new Error("RUNTIME_SWITCH=none");
-  return require("node-gyp-build")(path.join(__dirname, "..")) as Addon;
+  // Once, and so before the first fiber: the search for it reads directories, by functions that may be patched by then.
+  loaded ??= require("node-gyp-build")(path.join(__dirname, "..")) as Addon;
+  return loaded;
 }
 
 /**

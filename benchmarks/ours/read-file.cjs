@@ -1,4 +1,4 @@
-// { bytes, text } nanoseconds for readFileSync of 2 KiB in a fiber.
+// What peers/read-file.cjs measures, in a fiber.
 const { spawn } = require("runtime");
 const { measure } = require("../peers/read-file.cjs");
 

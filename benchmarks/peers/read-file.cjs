@@ -1,4 +1,4 @@
-// { bytes, text } nanoseconds for readFileSync of 2 KiB.
+// { bytes, text, large, write } nanoseconds for readFileSync of 2 KiB, and of 256 KiB, and for writeFileSync of 2 KiB.
 const { mkdtempSync, readFileSync, rmSync, writeFileSync } = require("node:fs");
 const { tmpdir } = require("node:os");
 const path = require("node:path");
@@ -15,8 +15,21 @@ exports.measure = function measure() {
   const text = nanosecondsEach(count, () => {
     for (let i = 0; i < count; i++) readFileSync(file, "utf8");
   });
+  const large = path.join(directory, "large");
+  writeFileSync(large, "x".repeat(256 * 1024));
+  const fewer = 2000;
+  const figures = {
+    bytes,
+    text,
+    large: nanosecondsEach(fewer, () => {
+      for (let i = 0; i < fewer; i++) readFileSync(large);
+    }),
+    write: nanosecondsEach(fewer, () => {
+      for (let i = 0; i < fewer; i++) writeFileSync(file, "x".repeat(2048));
+    }),
+  };
   rmSync(directory, { recursive: true });
-  console.log(JSON.stringify({ bytes, text }));
+  console.log(JSON.stringify(figures));
 };
 
 if (require.main === module) exports.measure();

@@ -3,6 +3,7 @@
 
 #include "cached_files.h"
 #include "coroutine.h"
+#include "file_work.h"
 #include "origin.h"
 
 #if NODE_MODULE_VERSION < 115
@@ -30,6 +31,7 @@ struct Instance {
   Isolate* isolate;
   v8::Global<Context> context;
   std::unique_ptr<Carrier> carrier;
+  std::shared_ptr<FileWork> files;
   Pulse pulse;
 };
 
@@ -198,11 +200,71 @@ void StopMonitor(const FunctionCallbackInfo<Value>& args) {
   if (Monitor* running = Monitor::Of(InstanceOf(args)->pulse)) running->Stop();
 }
 
+FileWork* FileWorkOf(const FunctionCallbackInfo<Value>& args) {
+  return static_cast<FileWork*>(args.Data().As<External>()->Value());
+}
+
+std::string BytesOf(Isolate* isolate, Local<Value> value) {
+  std::string bytes;
+  if (value->IsArrayBufferView()) {
+    Local<v8::ArrayBufferView> view = value.As<v8::ArrayBufferView>();
+    bytes.resize(view->ByteLength());
+    view->CopyContents(&bytes[0], bytes.size());
+  } else if (value->IsString()) {
+    String::Utf8Value text(isolate, value);
+    if (*text != nullptr) bytes.assign(*text, static_cast<size_t>(text.length()));
+  }
+  return bytes;
+}
+
+// start(kind, path, data, flags, mode, asText): id
+void StartJob(const FunctionCallbackInfo<Value>& args) {
+  Isolate* isolate = args.GetIsolate();
+  auto job = std::make_unique<FileJob>();
+  job->kind = static_cast<FileJob::Kind>(args[0].As<Integer>()->Value());
+  job->path = BytesOf(isolate, args[1]);
+  job->data = BytesOf(isolate, args[2]);
+  job->flags = static_cast<int>(args[3].As<Integer>()->Value());
+  job->mode = static_cast<int>(args[4].As<Integer>()->Value());
+  args.GetReturnValue().Set(FileWorkOf(args)->Start(std::move(job), args[5]->IsTrue()));
+}
+
+// cancel(id)
+void CancelJob(const FunctionCallbackInfo<Value>& args) { FileWorkOf(args)->Cancel(args[0].As<v8::Uint32>()->Value()); }
+
+// watch(fd, writing): another descriptor, or an error's number
+void Watch(const FunctionCallbackInfo<Value>& args) {
+  const int fd = static_cast<int>(args[0].As<Integer>()->Value());
+  args.GetReturnValue().Set(FileWorkOf(args)->Watch(fd, args[1]->IsTrue()));
+}
+
+// unwatch(watch)
+void Unwatch(const FunctionCallbackInfo<Value>& args) {
+  FileWorkOf(args)->Unwatch(static_cast<int>(args[0].As<Integer>()->Value()));
+}
+
+// fileWork(done, ready): the functions above
+void OpenFileWork(const FunctionCallbackInfo<Value>& args) {
+  Isolate* isolate = args.GetIsolate();
+  Instance* instance = InstanceOf(args);
+  if (instance->files) return Throw(isolate, "another copy of the package has opened it in this thread");
+  Local<Context> context = instance->context.Get(isolate);
+  Local<Object> functions = Object::New(isolate);
+  std::shared_ptr<FileWork> files = FileWork::Create(context, args[0].As<Function>(), args[1].As<Function>());
+  const bool exported = Export(context, functions, "start", StartJob, files.get()) &&
+                        Export(context, functions, "cancel", CancelJob, files.get()) &&
+                        Export(context, functions, "watch", Watch, files.get()) &&
+                        Export(context, functions, "unwatch", Unwatch, files.get());
+  if (!exported) return;
+  instance->files = std::move(files);
+  args.GetReturnValue().Set(functions);
+}
+
 }  // namespace
 
 NODE_MODULE_INIT() {
   Isolate* isolate = Isolate::GetCurrent();
-  auto* instance = new Instance{isolate, v8::Global<Context>(isolate, context), nullptr, {}};
+  auto* instance = new Instance{isolate, v8::Global<Context>(isolate, context), nullptr, nullptr, {}};
   node::AddEnvironmentCleanupHook(isolate, Cleanup, instance);
   [[maybe_unused]] const bool exported = Export(context, exports, "open", Open, instance) &&
                                          Export(context, exports, "monitor", StartMonitor, instance) &&
@@ -211,7 +273,9 @@ NODE_MODULE_INIT() {
                                          Export(context, exports, "existsCached", ExistsCached, instance) &&
                                          Export(context, exports, "readNow", ReadDescriptorNow, instance) &&
                                          Export(context, exports, "scriptOf", ScriptOf, instance) &&
-                                         Export(context, exports, "scriptName", ScriptName, instance);
+                                         Export(context, exports, "scriptName", ScriptName, instance) &&
+                                         Export(context, exports, "transfer", Transfer, instance) &&
+                                         Export(context, exports, "fileWork", OpenFileWork, instance);
 }
 
 }  // namespace runtime

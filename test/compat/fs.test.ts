@@ -204,7 +204,179 @@ const calls: Record<string, Call> = {
     return fs.statSync(path.join(dir, "file")).mtimeMs;
   },
   fsyncSync: withFile((fd) => fs.fsyncSync(fd)),
+  "readFileSync of what the page cache does not have": (dir) => {
+    fs.writeFileSync(path.join(dir, "large"), "0123456789abcdef".repeat(20_000));
+    const file = path.join(dir, "large");
+    return [fs.readFileSync(file).length, fs.readFileSync(file, "utf8").length, fs.readFileSync(file, "hex").length];
+  },
+  "readFileSync by a path of bytes that leads nowhere": (dir) => fs.readFileSync(Buffer.from(path.join(dir, "none"))),
+  "readFileSync of a path that is too long": (dir) => fs.readFileSync(path.join(dir, "x".repeat(300))),
+  "readFileSync of /dev/null": () => fs.readFileSync("/dev/null", "utf8"),
+  "writeFileSync of bytes, of a piece of them, of numbers": (dir) => {
+    const file = path.join(dir, "new");
+    const views = [Buffer.from("bytes"), Buffer.from("some bytes").subarray(5), new Uint16Array([0x6161, 0x6262])];
+    return views.map((view) => {
+      fs.writeFileSync(file, view);
+      return fs.readFileSync(file, "utf8");
+    });
+  },
+  "writeFileSync in encodings": (dir) =>
+    (["utf8", "utf-8", "latin1", "hex", "base64", "utf16le"] as const).map((encoding) => {
+      fs.writeFileSync(path.join(dir, "new"), "c3a4 äöü \ud800", encoding);
+      return fs.readFileSync(path.join(dir, "new"), "hex");
+    }),
+  "writeFileSync with flags": (dir) =>
+    ["r+", "w+", "a", "a+", "wx+", "ax", "as", "nope"].map((flag) =>
+      outcome(() => {
+        fs.writeFileSync(path.join(dir, "file"), "12", { flag });
+        return fs.readFileSync(path.join(dir, "file"), "utf8");
+      }, dir),
+    ),
+  "writeFileSync with odd options": (dir) =>
+    [null, "latin1", 7, { mode: "600" }, { mode: -1 }, { mode: 2 ** 33 }, { encoding: "nope" }, { encoding: null }].map(
+      (options) => outcome(() => fs.writeFileSync(path.join(dir, "new"), "x", options as never), dir),
+    ),
+  "writeFileSync of much": (dir) => {
+    fs.writeFileSync(path.join(dir, "new"), Buffer.alloc(5_000_000, 7));
+    return fs.statSync(path.join(dir, "new")).size;
+  },
+  "writeFileSync of nothing": (dir) => {
+    fs.writeFileSync(path.join(dir, "file"), "");
+    return fs.statSync(path.join(dir, "file")).size;
+  },
+  "writeFileSync to a directory": inDir("writeFileSync", "./sub", "x"),
+  "writeFileSync to /dev/null": () => fs.writeFileSync("/dev/null", "x"),
+  "writeFileSync to a device that is full": () => fs.writeFileSync("/dev/full", "x"),
+  "appendFileSync to what is not there, with a mode": (dir) => {
+    fs.appendFileSync(path.join(dir, "new"), Buffer.from("x"), { mode: 0o640 });
+    return fs.statSync(path.join(dir, "new")).mode & 0o777;
+  },
+  "appendFileSync to a directory": inDir("appendFileSync", "./sub", "x"),
+  "mkdirSync, recursive, of what there is": inDir("mkdirSync", "./sub", { recursive: true }),
+  "mkdirSync, recursive, where a file is": inDir("mkdirSync", "./file", { recursive: true }),
+  "mkdirSync, recursive, below a file": inDir("mkdirSync", "./file/a/b", { recursive: true }),
+  "mkdirSync, recursive, of odd paths": (dir) =>
+    ["a//b", "c/./d", "e/../f", "g/", "h/i/", "sub/x/y"].map((name) =>
+      String(fs.mkdirSync(`${dir}/${name}`, { recursive: true })).replace(dir, "DIR"),
+    ),
+  "mkdirSync, recursive, with a mode": (dir) => {
+    fs.mkdirSync(path.join(dir, "a/b"), { recursive: true, mode: 0o700 });
+    return ["a", "a/b"].map((name) => fs.statSync(path.join(dir, name)).mode & 0o777);
+  },
+  "rmSync of a link to a directory, recursive": (dir) => {
+    fs.symlinkSync("sub", path.join(dir, "to"));
+    fs.rmSync(path.join(dir, "to"), { recursive: true });
+    return fs.readdirSync(dir).sort();
+  },
+  "rmSync, recursive, of nothing": inDir("rmSync", "./none", { recursive: true }),
+  "rmSync, recursive, of a deep tree with links out of it": (dir) => {
+    fs.mkdirSync(path.join(dir, "deep/er/and/deeper"), { recursive: true });
+    fs.symlinkSync(path.join(dir, "sub"), path.join(dir, "deep/er/out"));
+    fs.rmSync(path.join(dir, "deep"), { recursive: true });
+    return [fs.readdirSync(dir).sort(), fs.readdirSync(path.join(dir, "sub"))];
+  },
+  "rmSync with bad options": inDir("rmSync", "./file", { recursive: "yes" }),
+  "rmSync with a bad path": inDir("rmSync", 42),
+  "cpSync of a file": (dir) => {
+    fs.chmodSync(path.join(dir, "file"), 0o640);
+    fs.cpSync(path.join(dir, "file"), path.join(dir, "new/and/deep"));
+    return [fs.readFileSync(path.join(dir, "new/and/deep"), "utf8"), fs.statSync(path.join(dir, "new/and/deep")).mode];
+  },
+  "cpSync of a file onto another": (dir) => {
+    fs.cpSync(path.join(dir, "file"), path.join(dir, "sub/inner"));
+    return fs.readFileSync(path.join(dir, "sub/inner"), "utf8");
+  },
+  "cpSync of a file onto another, unforced": (dir) => {
+    fs.cpSync(path.join(dir, "file"), path.join(dir, "sub/inner"), { force: false });
+    return fs.readFileSync(path.join(dir, "sub/inner"), "utf8");
+  },
+  "cpSync of a tree with links, onto another": (dir) => {
+    fs.mkdirSync(path.join(dir, "tree/a/b"), { recursive: true });
+    fs.writeFileSync(path.join(dir, "tree/a/b/c"), "c");
+    fs.symlinkSync(path.join(dir, "file"), path.join(dir, "tree/link"));
+    fs.cpSync(path.join(dir, "tree"), path.join(dir, "sub"), { recursive: true });
+    return (fs.readdirSync(path.join(dir, "sub"), { recursive: true }) as string[]).sort();
+  },
+  "cpSync of nothing": (dir) => failure(() => fs.cpSync(path.join(dir, "none"), path.join(dir, "new"))),
+  "cpSync of a directory, not recursive": (dir) =>
+    failure(() => fs.cpSync(path.join(dir, "sub"), path.join(dir, "new"))),
+  "cpSync into itself": (dir) =>
+    failure(() => fs.cpSync(path.join(dir, "sub"), path.join(dir, "sub/below"), { recursive: true })),
+  "cpSync onto itself": (dir) => failure(() => fs.cpSync(path.join(dir, "file"), path.join(dir, "file"))),
+  "cpSync with a filter": (dir) => {
+    const asked: string[] = [];
+    const filter = (from: string, to: string) => {
+      asked.push(path.relative(dir, from), path.relative(dir, to));
+      return !from.endsWith("inner");
+    };
+    fs.cpSync(path.join(dir, "sub"), path.join(dir, "new"), { recursive: true, filter });
+    return [asked, fs.readdirSync(path.join(dir, "new"))];
+  },
+  "cpSync with a filter that throws": (dir) => {
+    const filter = () => {
+      throw new Error("from the filter");
+    };
+    fs.cpSync(path.join(dir, "sub"), path.join(dir, "new"), { recursive: true, filter });
+  },
+  "cpSync with a filter that returns a promise": (dir) =>
+    fs.cpSync(path.join(dir, "sub"), path.join(dir, "new"), { filter: (async () => true) as never }),
+  "cpSync with a bad filter": inDir("cpSync", "./file", "./new", { filter: 1 }),
+  "cpSync with bad options": inDir("cpSync", "./file", "./new", "x"),
+  "opendirSync, entry by entry": (dir) => {
+    const names: string[] = [];
+    const open = fs.opendirSync(dir);
+    for (let entry = open.readSync(); entry !== null; entry = open.readSync()) names.push(entry.name);
+    open.closeSync();
+    return names.sort();
+  },
+  "opendirSync, recursive, few at once": (dir) => {
+    const names: string[] = [];
+    const open = fs.opendirSync(dir, { recursive: true, bufferSize: 1 } as never);
+    for (let entry = open.readSync(); entry !== null; entry = open.readSync()) names.push(entry.name);
+    open.closeSync();
+    return names.sort();
+  },
+  "opendirSync of nothing": inDir("opendirSync", "./none"),
+  "opendirSync of a file": inDir("opendirSync", "./file"),
+  "opendirSync with bad options": inDir("opendirSync", "./sub", { bufferSize: -1 }),
+  "a directory that was closed": (dir) => {
+    const open = fs.opendirSync(dir);
+    open.closeSync();
+    return [outcome(() => open.readSync(), dir), outcome(() => open.closeSync(), dir)];
+  },
+  "globSync of patterns": (dir) => globs(dir, ["*", "sub/*"], {}),
+  "globSync below": (dir) => globs(dir, "**", {}),
+  "globSync without some": (dir) => globs(dir, "**/*", { exclude: (name: string) => String(name).startsWith("l") }),
+  "globSync of a bad pattern": () => globs("/", 42, {}),
+  "realpathSync.native": (dir) =>
+    fs.realpathSync.native(path.join(dir, "link")) === fs.realpathSync(path.join(dir, "file")),
+  "realpathSync of nothing": inDir("realpathSync", "./none/below"),
+  "realpathSync as bytes": (dir) => Buffer.isBuffer(fs.realpathSync(path.join(dir, "link"), "buffer")),
+  "mkdtempDisposableSync, used and removed": (dir) => {
+    const make = fs.mkdtempDisposableSync as unknown as (prefix: string) => { path: string; remove(): void };
+    if (!make) return "not in this Node";
+    const made = make(path.join(dir, "temp-"));
+    fs.writeFileSync(path.join(made.path, "file"), "");
+    const during = fs.existsSync(made.path);
+    made.remove();
+    made.remove();
+    return [Object.keys(made), during, fs.existsSync(made.path)];
+  },
 };
+
+/** What of an error does not depend on which of Node's two implementations of cp has thrown it. */
+function failure(call: () => unknown): unknown {
+  try {
+    return call();
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code;
+  }
+}
+
+function globs(dir: string, pattern: unknown, options: object): unknown {
+  if (!fs.globSync) return "not in this Node";
+  return (fs.globSync(pattern, { cwd: dir, ...options }) as string[]).sort();
+}
 
 function makeDir(): string {
   const dir = mkdtempSync(path.join(tmpdir(), "runtime-fs-"));
