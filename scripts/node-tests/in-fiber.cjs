@@ -1,0 +1,11 @@
+// Preloaded (node --require) before the main module: patches, and has that module run in the main fiber. As
+// `runtime run` does, but Node starts it: flags, process.argv and require.main are what they are without us.
+const Module = require("node:module");
+const { isMainThread } = require("node:worker_threads");
+const { patch, runMain } = require("../../dist/index.js");
+
+require("./own-flags.cjs").forget(__filename);
+patch();
+
+const run = Module.runMain;
+if (isMainThread) Module.runMain = (...args) => runMain(() => run(...args));
