@@ -200,10 +200,9 @@ export const fsPatch: ModulePatch = {
         ) {
           // biome-ignore lint/complexity/noArguments: as in Node's function, their number matters
           const given = arguments as unknown as unknown[];
-          const named = given.length <= 3 || (at !== null && typeof at === "object");
-          if (!canSuspend() || !ArrayBuffer.isView(buffer) || (named && at !== undefined && typeof at !== "object")) {
-            return sync(...given);
-          }
+          const named = given.length <= 3 || typeof at === "object";
+          const isOptions = at === undefined || (typeof at === "object" && !Array.isArray(at));
+          if (!canSuspend() || !ArrayBuffer.isView(buffer) || (named && !isOptions)) return sync(...given);
           const options = named ? ((at ?? {}) as fs.ReadSyncOptions) : { offset: at as number, length, position };
           const offset = (options.offset ?? 0) as number;
           const count = named ? (options.length ?? buffer.byteLength - offset) : length;
@@ -214,7 +213,9 @@ export const fsPatch: ModulePatch = {
     );
 
     define.replace(fs, "writeSync", (sync) => (...args) => {
-      if (!canSuspend()) return sync(...args);
+      // console.log and process.stdout write to a file with this function: nobody may be killed, and no process.exit()
+      // come, between such a call and the output.
+      if (!canSuspend() || args[0] === 1 || args[0] === 2) return sync(...args);
       return block<number>((waiter) => {
         const [fd, data] = args;
         if (typeof data === "string") async.write?.(fd, data, args[2] ?? null, args[3] ?? "utf8", waiter.callback);

@@ -186,10 +186,16 @@ export const readlinePatch: ModulePatch = {
     const readline = require("node:readline") as typeof import("node:readline"); // not before it is asked for
     define.add(readline.Interface.prototype, "questionSync", questionSync);
     define.add(readline.Interface.prototype, "linesSync", linesSync);
-    define.replace(readline, "createInterface", (create) => (...args) => {
-      const rl = create(...args) as Interface;
-      if (canSuspend()) Lines.of(rl);
-      return rl;
-    });
+    define.replace(
+      readline,
+      "createInterface",
+      (create) =>
+        // A function, as some call it with `new`.
+        function createInterface(...args) {
+          const rl = create(...args) as Interface;
+          if (canSuspend()) Lines.of(rl);
+          return rl;
+        },
+    );
   },
 };

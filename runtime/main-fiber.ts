@@ -1,20 +1,32 @@
 // The main fiber: a whole program in a fiber, so that it may block from its first line.
-import { inspectStacks } from "./coroutine";
+import { begin, current, inspectStacks } from "./coroutine";
 import { Fiber } from "./fiber";
 import { exitWasCalled } from "./guards/exit";
+import { raise } from "./hub";
 import { ownFrames } from "./observe/trace";
 
 /** As Node exits when the event loop runs dry under a top-level await. */
 const UNSETTLED = 13;
 
+class MainFiber<T> extends Fiber<T> {
+  /** Whether `runMain` has returned already: then only the process can be told of a failure. */
+  away = false;
+
+  protected override unobserved(error: unknown): void {
+    if (this.away) raise(error);
+  }
+}
+
 /**
- * Runs a program in the main fiber, so that it may block from its first line; `runtime run` does this with a file.
+ * Runs a program in the main fiber, so that it may block from its first line; `runtime run` does this with a file. It
+ * begins at once, as a main module does; called in a fiber, at the hub's next turn.
  * If the event loop runs dry while the main fiber is still suspended, the program would block for ever: then standard
  * error tells which fibers wait where, and the exit code is 13.
- * @returns the main fiber; a failure of it that nobody looks at ends the process, as an uncaught error does
+ * @returns the main fiber; a failure of it that nobody looks at is an uncaught error
+ * @throws what the program throws before it first waits for anything, as a main module does
  */
 export function runMain<T>(program: () => T): Fiber<T> {
-  const main = new Fiber(program, { name: "main" });
+  const main = new MainFiber(program, { name: "main" });
   process.on("exit", (code) => {
     if (main.dead || code !== 0 || exitWasCalled()) return;
     process.exitCode = UNSETTLED;
@@ -23,5 +35,9 @@ export function runMain<T>(program: () => T): Fiber<T> {
       .join("\n");
     process.stderr.write(`Deadlock: the main fiber is suspended, and nothing is left that could resume it.\n${list}\n`);
   });
-  return main.start();
+  if (current === null) begin(main);
+  else main.start();
+  if (main.dead && !main.successful) throw main.exception;
+  main.away = true;
+  return main;
 }

@@ -68,10 +68,16 @@ if (forced !== undefined && !names.includes(forced)) {
   throw outOfRange("RUNTIME_SWITCH", `one of ${names.join(", ")}`, forced);
 }
 
-/** Loads the addon. Throws where there is none, or where RUNTIME_SWITCH tells to do without. */
+let loaded: Addon | undefined;
+
+/**
+ * Loads the addon; once, as finding it reads directories, for which a fiber would wait. Throws where there is none, or where
+ * RUNTIME_SWITCH tells to do without.
+ */
 export function loadAddon(): Addon {
   if (forced === "none") throw new Error("RUNTIME_SWITCH=none");
-  return require("node-gyp-build")(path.join(__dirname, "..")) as Addon;
+  loaded ??= require("node-gyp-build")(path.join(__dirname, "..")) as Addon;
+  return loaded;
 }
 
 /**

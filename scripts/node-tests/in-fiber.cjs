@@ -7,5 +7,11 @@ const { patch, runMain } = require("../../dist/index.js");
 require("./own-flags.cjs").forget(__filename);
 patch();
 
-const run = Module.runMain;
-if (isMainThread) Module.runMain = (...args) => runMain(() => run(...args));
+const load = Module._load;
+if (isMainThread) {
+  Module._load = (request, parent, isMain) => {
+    if (!isMain) return load(request, parent, isMain);
+    Module._load = load;
+    runMain(() => load(request, parent, isMain));
+  };
+}
