@@ -168,6 +168,8 @@ const calls: Record<string, Call> = {
   "readSync of all": readInto(),
   "readSync with numbers": readInto(1, 3, 2),
   "readSync with options": readInto({ offset: 2, length: 2, position: 0 }),
+  "readSync with null, which stands for options": readInto(null, 2, 1),
+  "readSync with an array, which is none": readInto([]),
   "readSync past the end": readInto(0, 8, 1000),
   "readSync of nothing": readInto(0, 0, 0),
   "readSync beyond the buffer": readInto(6, 8, 0),
@@ -339,6 +341,28 @@ describe.runIf(fibers)("fs in a fiber", () => {
       "--allow-fs-read=/etc/alpine-release",
     ];
     expect((await run(program, { flags })).stdout).toBe("ERR_ACCESS_DENIED\n");
+  });
+
+  it("has console.log written to a file when it returns, also in a fiber that is killed", async () => {
+    const program = `
+      const { closeSync, openSync, readFileSync } = require("node:fs");
+      closeSync(1);
+      const file = __filename + ".log";
+      openSync(file, "w"); // gets the number that is free: standard output
+      require("runtime/patch");
+      const { spawn } = require("runtime");
+      const seen = () => readFileSync(file, "utf8");
+      const fiber = spawn(() => {
+        console.log("in the fiber");
+        console.error(seen());
+        fiber.kill();
+      });
+      fiber.link(() => {
+        console.log("on the hub");
+        console.error(seen());
+      });`;
+    const { stderr } = await run(program);
+    expect(stderr).toBe("in the fiber\n\nin the fiber\non the hub\n\n");
   });
 
   it("shows the fiber's own frames in an error's stack", async () => {
