@@ -68,7 +68,8 @@ const [jobs, sample, timeout] = ["jobs", "sample", "timeout"].map((name) => {
   return value;
 });
 
-const suite = getSuite(execFileSync(node, ["-p", "process.versions.node"], { encoding: "utf8" }).trim());
+const version = execFileSync(node, ["-p", "process.versions.node"], { encoding: "utf8" }).trim();
+const suite = getSuite(version);
 const work = mkdtempSync(path.join(os.tmpdir(), "runtime-node-tests-"));
 
 /** All tests that are asked for: { name, folder, file, module, outcomes }. */
@@ -201,26 +202,27 @@ function printTable(tests) {
   row("all", cells(tests));
 }
 
-const major = Number.parseInt(suite.version, 10);
+const major = Number.parseInt(version, 10);
 const exceptions = JSON.parse(readFileSync(path.join(own, "exceptions.json"), "utf8"));
-/** Those of a test, in this Node: each names ways, and may name major versions. */
-const exceptionsOf = ({ name }) =>
-  exceptions.filter(({ test, nodes = [major] }) => test === name && nodes.includes(major));
+/** Why a test may differ in one way, in this Node, if it may: an exception names tests, ways, and perhaps major versions. */
+const reasonFor = ({ name }, way) =>
+  exceptions.find(
+    ({ tests, ways, nodes = [major] }) => tests.includes(name) && ways.includes(way) && nodes.includes(major),
+  )?.reason;
 
 function printDifferences(tests) {
   let unexpected = 0;
   for (const test of tests) {
-    const known = exceptionsOf(test);
-    const reasonOf = (way) => known.find((one) => one.ways.includes(way))?.reason;
     for (const way of differing(test)) {
-      const reason = reasonOf(way);
+      const reason = reasonFor(test, way);
       if (!reason) unexpected++;
       const { result, text } = test.outcomes[way];
       console.log(`${reason ? "exception" : "DIFFERS  "}  ${way.padEnd(7)}  ${test.name}  ${result}  ${reason ?? ""}`);
       if (given.output) console.log(text.replace(/^/gm, "    "));
     }
-    const passing = others.filter((way) => test.outcomes[way]?.result === "pass" && reasonOf(way));
-    for (const way of passing) console.log(`STALE      ${way.padEnd(7)}  ${test.name}  passes: ${reasonOf(way)}`);
+    const passing = others.filter((way) => test.outcomes[way]?.result === "pass" && reasonFor(test, way));
+    for (const way of passing)
+      console.log(`STALE      ${way.padEnd(7)}  ${test.name}  passes: ${reasonFor(test, way)}`);
     unexpected += passing.length;
   }
   return unexpected;
