@@ -6,7 +6,7 @@ import path from "node:path";
 
 /** Not under node_modules: what Node does there differs here and there (deprecations, type stripping). */
 const cache = path.join(os.tmpdir(), "runtime-node-tests");
-const suites = ["bookworm", "trixie", "sid"];
+const suites = ["bookworm", "trixie", "forky", "sid"];
 
 /**
  * The tests of the Node version that is closest to `version`, downloaded on first use.
@@ -27,21 +27,30 @@ const major = (version) => Number.parseInt(version, 10);
 function fetchSuite(wanted) {
   const work = mkdtempSync(path.join(cache, "fetch-"));
   try {
+    const options = aptOptions(work);
     const apt = (program, ...args) =>
-      execFileSync(program, [...aptOptions(work), ...args], {
+      execFileSync(program, [...options, "-q", ...args], {
         cwd: work,
         encoding: "utf8",
         stdio: ["ignore", "pipe", "inherit"],
       });
-    apt("apt-get", "-q", "update");
+    apt("apt-get", "update");
     const listed = apt("apt-cache", "showsrc", "nodejs").matchAll(/^Version: ((\d+\.\d+\.\d+)\S*)$/gm);
     const sources = [...listed].map(([, source, version]) => ({ source, version }));
-    const { source, version } = sources.reduce((best, one) => (closer(one, best, wanted) ? one : best));
-    if (!existsSync(directoryOf(version))) {
-      apt("apt-get", "-q", "source", "--download-only", `nodejs=${source}`);
-      unpack(work, version);
+    for (const { source, version } of sources.sort((a, b) => compareDistance(a.version, b.version, wanted))) {
+      const suite = { version, directory: directoryOf(version) };
+      if (existsSync(suite.directory)) return suite;
+      try {
+        apt("apt-get", "source", "--download-only", "--tar-only", `nodejs=${source}`);
+      } catch {
+        // A mirror may lack some of its archives, or all of them.
+      }
+      const archive = readdirSync(work).find((name) => /^nodejs_.*\.orig\.tar\.\w+$/.test(name));
+      if (!archive) continue;
+      unpack(work, archive, version);
+      return suite;
     }
-    return { version, directory: directoryOf(version) };
+    throw new Error(`the sources of Node are in none of Debian's ${suites.join(", ")}`);
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
@@ -63,20 +72,15 @@ function aptOptions(work) {
   return Object.entries(options).flatMap(([name, value]) => ["-o", `${name}=${value}`]);
 }
 
-function closer(one, other, wanted) {
-  const [a, b] = [one, other].map(({ version }) => distance(version, wanted));
-  const place = a.findIndex((value, at) => value !== b[at]);
-  return place >= 0 && a[place] < b[place];
-}
-
-function distance(version, wanted) {
-  const [a, b] = [version, wanted].map((text) => text.split(".").map(Number));
-  return a.map((value, at) => Math.abs(value - b[at]));
+/** Less than 0 if `one` is closer to `wanted` than `other`: by the major version first, then by the others. */
+function compareDistance(one, other, wanted) {
+  const [a, b, c] = [one, other, wanted].map((version) => version.split(".").map(Number));
+  const differences = c.map((number, at) => Math.abs(a[at] - number) - Math.abs(b[at] - number));
+  return differences.find((difference) => difference !== 0) ?? 0;
 }
 
 // The tests, and what some of them look at. The archive is as Node released it, without Debian's changes.
-function unpack(work, version) {
-  const archive = readdirSync(work).find((name) => /^nodejs_.*\.orig\.tar\.\w+$/.test(name));
+function unpack(work, archive, version) {
   const top = `node-v${version}`;
   const parts = ["test", "deps/undici", "deps/acorn", "lib", "doc/api", "tools"].map((part) => `${top}/${part}`);
   const tree = path.join(work, "tree");
