@@ -2,7 +2,7 @@
 // `runtime run` does, but Node starts it: flags, process.argv and require.main are what they are without us.
 const Module = require("node:module");
 const { isMainThread } = require("node:worker_threads");
-const { patch, runMain } = require("../../dist/index.js");
+const { info, patch, runMain } = require("../../dist/index.js");
 
 require("./own-flags.cjs").forget(__filename);
 patch();
@@ -12,6 +12,8 @@ if (isMainThread) {
   Module._load = (request, parent, isMain) => {
     if (!isMain) return load(request, parent, isMain);
     Module._load = load;
-    runMain(() => load(request, parent, isMain));
+    const program = () => load(request, parent, isMain);
+    if (info().switch === "none") program();
+    else runMain(program);
   };
 }
