@@ -131,26 +131,39 @@ async function run(test, way, slot) {
   test.outcomes[way] = { result, text: `${text}${status === 0 ? "" : `\n[${status}]\n`}` };
 }
 
+const running = new Set();
+
+function killGroup(child) {
+  try {
+    process.kill(-child.pid, "SIGKILL");
+  } catch {
+    // It is empty.
+  }
+}
+
 function ended(child) {
   return new Promise((resolve, reject) => {
     let late = false;
-    const killGroup = () => {
-      try {
-        process.kill(-child.pid, "SIGKILL");
-      } catch {
-        // It is empty.
-      }
-    };
+    running.add(child);
     const timer = setTimeout(() => {
       late = true;
-      killGroup();
+      killGroup(child);
     }, timeout * 1000);
     child.on("error", reject);
     child.on("exit", (code, signal) => {
       clearTimeout(timer);
-      killGroup(); // what it has left behind
+      running.delete(child);
+      killGroup(child); // what it has left behind
       resolve(late ? "timed out" : (signal ?? code));
     });
+  });
+}
+
+for (const signal of ["SIGINT", "SIGTERM"]) {
+  process.once(signal, () => {
+    for (const child of running) killGroup(child);
+    rmSync(work, { recursive: true, force: true });
+    process.exit(1);
   });
 }
 
