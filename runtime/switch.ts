@@ -71,8 +71,8 @@ if (forced !== undefined && !names.includes(forced)) {
 let loaded: Addon | undefined;
 
 /**
- * Loads the addon; once, as finding it reads directories, for which a fiber would wait. Throws where there is none, or where
- * RUNTIME_SWITCH tells to do without.
+ * Loads the addon; once, as finding it reads directories, for which a fiber would wait. Throws where there is none, or
+ * where RUNTIME_SWITCH tells to do without.
  */
 export function loadAddon(): Addon {
   if (forced === "none") throw new Error("RUNTIME_SWITCH=none");

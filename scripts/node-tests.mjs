@@ -4,8 +4,8 @@
 // NAME: only tests whose name contains one of these. --sample N: only every Nth of them. --output: prints what a differing
 // test printed. Processes that a test starts with process.execPath are plain Node, workers that it starts are patched.
 //
-// node-tests/exceptions.json lists the differences that are known and meant: by test, ways and reason. The exit code is 1
-// if there is any other, or if one of these is no difference any more.
+// node-tests/exceptions.json lists the differences that are known and meant: tests, ways and the reason. The exit
+// code is 1 if there is any other, or if one of these is no difference any more.
 import { execFileSync, spawn } from "node:child_process";
 import { closeSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, realpathSync, rmSync } from "node:fs";
 import os from "node:os";
@@ -68,8 +68,7 @@ const [jobs, sample, timeout] = ["jobs", "sample", "timeout"].map((name) => {
   return value;
 });
 
-const version = execFileSync(node, ["-p", "process.versions.node"], { encoding: "utf8" }).trim();
-const suite = getSuite(version);
+const suite = getSuite(execFileSync(node, ["-p", "process.versions.node"], { encoding: "utf8" }).trim());
 const work = mkdtempSync(path.join(os.tmpdir(), "runtime-node-tests-"));
 
 /** All tests that are asked for: { name, folder, file, module, outcomes }. */
@@ -215,13 +214,10 @@ function printTable(tests) {
   row("all", cells(tests));
 }
 
-const major = Number.parseInt(version, 10);
 const exceptions = JSON.parse(readFileSync(path.join(own, "exceptions.json"), "utf8"));
-/** Why a test may differ in one way, in this Node, if it may: an exception names tests, ways, and perhaps major versions. */
+/** Why a test may differ in one way, if it may. */
 const reasonFor = ({ name }, way) =>
-  exceptions.find(
-    ({ tests, ways, nodes = [major] }) => tests.includes(name) && ways.includes(way) && nodes.includes(major),
-  )?.reason;
+  exceptions.find(({ tests, ways }) => tests.includes(name) && ways.includes(way))?.reason;
 
 function printDifferences(tests) {
   let unexpected = 0;
