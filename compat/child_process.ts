@@ -17,8 +17,7 @@ import { block, type Waiter } from "../runtime/block";
 import { type Expiry, expire } from "../runtime/clock";
 import { canSuspend } from "../runtime/coroutine";
 import type { AnyFunction } from "../runtime/disguise";
-import { nameOf } from "../runtime/fiber";
-import { runListener, startsFiber } from "../runtime/listener";
+import { runCallback, startsFiber } from "../runtime/listener";
 import { heed } from "../runtime/park/operations/streams";
 import { isProgram } from "../runtime/program";
 import { inOrder, listenInFibers } from "./emitters";
@@ -281,7 +280,7 @@ function waitSync(this: childProcess.ChildProcess): { code: number | null; signa
 
 function inFiber(callback: AnyFunction): AnyFunction {
   return (...args) =>
-    startsFiber() && isProgram(callback) ? runListener(callback, undefined, args, nameOf(callback)) : callback(...args);
+    startsFiber() && isProgram(callback) ? runCallback(callback, undefined, args) : callback(...args);
 }
 
 export const childProcessPatch: ModulePatch = {

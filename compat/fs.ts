@@ -105,8 +105,7 @@ interface Piece {
 
 /** What `readSync` and `writeSync` are told beside the descriptor and the view: an object, or numbers. */
 function pieceOf(view: NodeJS.ArrayBufferView, [, , at, length, position]: Args): Piece {
-  const named = at !== null && typeof at === "object";
-  const given = named ? (at as Partial<Piece>) : { offset: at, length, position };
+  const given: Partial<Piece> = typeof at === "object" ? (at ?? {}) : { offset: at, length, position };
   const offset = given.offset ?? 0;
   return { offset, length: given.length ?? view.byteLength - (offset as number), position: given.position ?? null };
 }
@@ -291,7 +290,8 @@ function settleOutput(): void {
     [2, "stderr"],
   ] as const) {
     try {
-      if (fs.fstatSync(fd).isFile()) void process[name];
+      // As big integers: up to Node 22, realpathSync looks at the last numbers, and stops if they were a socket's.
+      if (fs.fstatSync(fd, { bigint: true }).isFile()) void process[name];
     } catch {
       // closed, and so no file
     }
@@ -346,8 +346,8 @@ export const fsPatch: ModulePatch = {
 
     define.replace(fs, "readSync", (sync) => (...args) => {
       const [, buffer, at] = args;
-      const named = args.length <= 3 || (at !== null && typeof at === "object");
-      const wrong = !isView(buffer) || (named && at !== undefined && typeof at !== "object");
+      const named = args.length <= 3 || typeof at === "object";
+      const wrong = !isView(buffer) || (named && at !== undefined && (typeof at !== "object" || Array.isArray(at)));
       return canSuspend() && !wrong ? read(args) : sync(...args);
     });
     replaceSync(define, "writeSync", write);

@@ -2,7 +2,7 @@
 // and tls's, its streams and requests are streams. (Listeners of sessions stay on the hub.)
 import type { Http2ServerResponse } from "node:http2";
 
-import type { ModulePatch } from "./patching";
+import type { Define, ModulePatch } from "./patching";
 import { endSync, writeSync } from "./stream";
 
 declare module "http2" {
@@ -14,11 +14,24 @@ declare module "http2" {
   }
 }
 
+let pending: Define | null = null;
+
+/** For servers that are about to hand out a response: http2 is loaded by then. To load it before would be felt. */
+export function completeResponses(): void {
+  if (pending === null) return;
+  const http2 = require("node:http2") as { Http2ServerResponse: { prototype: Http2ServerResponse } };
+  pending.add(http2.Http2ServerResponse.prototype, "writeSync", writeSync);
+  pending.add(http2.Http2ServerResponse.prototype, "endSync", endSync);
+  pending = null;
+}
+
+const isLoaded = () =>
+  (process as unknown as { moduleLoadList: string[] }).moduleLoadList.includes("NativeModule http2");
+
 export const http2Patch: ModulePatch = {
   name: "http2",
   apply(define) {
-    const http2 = require("node:http2") as { Http2ServerResponse: { prototype: Http2ServerResponse } };
-    define.add(http2.Http2ServerResponse.prototype, "writeSync", writeSync);
-    define.add(http2.Http2ServerResponse.prototype, "endSync", endSync);
+    pending = define;
+    if (isLoaded()) completeResponses();
   },
 };

@@ -12,6 +12,7 @@ import { readLine } from "../runtime/park/operations/streams";
 import { newHandle, park, parkChecked, parkRelease } from "../runtime/park/park";
 import { sendable } from "../runtime/park/portable";
 import { listenInFibers, serverManner } from "./emitters";
+import { completeResponses } from "./http2";
 import { ParkedSocket } from "./parked-socket";
 import type { ModulePatch } from "./patching";
 import { carryOut } from "./reading";
@@ -182,9 +183,11 @@ export const netPatch: ModulePatch = {
   apply(define) {
     // Servers of http and tls are of this class too, and have patches of their own.
     const others: (typeof net.Server)[] = [require("node:http").Server, require("node:tls").Server];
-    listenInFibers(define, net.Server.prototype, (event, server) =>
-      others.some((other) => server instanceof other) ? undefined : serverManner(event),
-    );
+    listenInFibers(define, net.Server.prototype, (event, server) => {
+      if (others.some((other) => server instanceof other)) return undefined;
+      if (event === "request") completeResponses();
+      return serverManner(event);
+    });
     define.add(net, "connectSync", connectSync);
     define.add(net.Socket.prototype, "readLineSync", readLineSync);
     define.add(net.Server.prototype, "listenSync", listenSync);

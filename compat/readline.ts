@@ -191,10 +191,16 @@ export const readlinePatch: ModulePatch = {
     }
     define.add(readline.Interface.prototype, "questionSync", questionSync);
     define.add(readline.Interface.prototype, "linesSync", linesSync);
-    define.replace(readline, "createInterface", (create) => (...args) => {
-      const rl = create(...args) as Interface;
-      if (canBlock()) Lines.of(rl);
-      return rl;
-    });
+    define.replace(
+      readline,
+      "createInterface",
+      (create) =>
+        // A function, as some call it with `new`.
+        function createInterface(...args) {
+          const rl = create(...args) as Interface;
+          if (canBlock()) Lines.of(rl);
+          return rl;
+        },
+    );
   },
 };

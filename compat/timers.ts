@@ -4,8 +4,8 @@ import timers = require("node:timers");
 import { canSuspend } from "../runtime/coroutine";
 import type { AnyFunction } from "../runtime/disguise";
 import { checkDuration } from "../runtime/errors";
-import { nameOf } from "../runtime/fiber";
-import { runListener, startsFiber } from "../runtime/listener";
+import type { Fiber } from "../runtime/fiber";
+import { runCallback, startsFiber } from "../runtime/listener";
 import { isProgram } from "../runtime/program";
 import { sleep } from "../runtime/wait";
 import type { Define, ModulePatch } from "./patching";
@@ -32,26 +32,40 @@ function needsFiber(callback: AnyFunction): boolean {
   return startsFiber() && isProgram(callback);
 }
 
+type Timer = NodeJS.Timeout & { _destroyed?: boolean; _onTimeout: AnyFunction | null };
+
 function once(callback: AnyFunction): AnyFunction {
-  return function (this: unknown, ...args) {
-    if (needsFiber(callback)) runListener(callback, this, args, nameOf(callback));
+  return function fired(this: Timer, ...args) {
+    if (needsFiber(callback)) named(this, callback, fired, () => runCallback(callback, this, args));
     else Reflect.apply(callback, this, args);
   };
+}
+
+/** Lets stack traces call a timer's callback what they call it in plain Node. */
+function named(timer: Timer, callback: AnyFunction, fired: AnyFunction, run: () => void): void {
+  const isTimeout = timer._onTimeout === fired; // not so of an Immediate
+  if (isTimeout) timer._onTimeout = callback;
+  try {
+    run();
+  } finally {
+    if (isTimeout && timer._onTimeout === callback) timer._onTimeout = fired;
+  }
 }
 
 /** As a callback that takes long puts off the next one: the interval begins anew when it has ended. */
 function repeatedly(callback: AnyFunction): AnyFunction {
   let away = false;
-  return function (this: NodeJS.Timeout & { _destroyed?: boolean }, ...args) {
+  return function fired(this: Timer, ...args) {
     if (away) return;
     if (!needsFiber(callback)) return void Reflect.apply(callback, this, args);
-    runListener(callback, this, args, nameOf(callback), (fiber) => {
+    const goneAway = (fiber: Fiber) => {
       away = true;
       fiber.atEnd(() => {
         away = false;
         if (!this._destroyed) this.refresh();
       });
-    });
+    };
+    named(this, callback, fired, () => runCallback(callback, this, args, goneAway));
   };
 }
 

@@ -6,6 +6,7 @@ import { canBlock } from "../runtime/coroutine";
 import { invalidArgument } from "../runtime/errors";
 import { connected } from "../runtime/park/operations/connections";
 import { listenInFibers, serverManner } from "./emitters";
+import { completeResponses } from "./http2";
 import type { ModulePatch } from "./patching";
 
 declare module "tls" {
@@ -29,9 +30,11 @@ export const tlsPatch: ModulePatch = {
   apply(define) {
     const tls = require("node:tls") as typeof import("node:tls"); // not in a Node without it
     const https = require("node:https") as typeof import("node:https"); // whose servers are of this class, too
-    listenInFibers(define, tls.Server.prototype, (event, server) =>
-      server instanceof https.Server ? undefined : serverManner(event),
-    );
+    listenInFibers(define, tls.Server.prototype, (event, server) => {
+      if (server instanceof https.Server) return undefined;
+      if (event === "request") completeResponses();
+      return serverManner(event);
+    });
     const connect = tls.connect as (...args: unknown[]) => TLSSocket;
     define.add(tls, "connectSync", function connectSync(...args: unknown[]): TLSSocket {
       const last = args.at(-1);

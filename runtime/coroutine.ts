@@ -467,6 +467,13 @@ export function pinned<T>(why: string, fn: () => T): T {
   }
 }
 
+/** The same for what is left of the running coroutine. */
+export function pinForGood(why: string): void {
+  if (current === null) return;
+  current.pinned++;
+  current.pinnedBy = why;
+}
+
 /** What the running coroutine wants done on the hub's stack. */
 let errand: (() => void) | null = null;
 

@@ -1,8 +1,8 @@
 // Event listeners, timers' callbacks and handlers: code that somebody on the hub's stack calls, in fibers of their own.
 import { executionAsyncId } from "node:async_hooks";
 
-import { begin, current, theSwitch } from "./coroutine";
-import { checkFunction, invalidArgument, outOfRange } from "./errors";
+import { begin, current, pinForGood, theSwitch, uncaught } from "./coroutine";
+import { checkFunction, FiberExit, invalidArgument, outOfRange } from "./errors";
 import { Fiber, nameOf, newRecord } from "./fiber";
 import { raise } from "./hub";
 import { LinkedList } from "./sync/linked-list";
@@ -13,14 +13,28 @@ type Listener = (...args: never[]) => unknown;
 class ListenerFiber extends Fiber {
   /** Whether the emitter has gone on already: then only the process can be told. */
   away = false;
+  /** Whether it has been told, where the error was thrown. */
+  told = false;
 
   constructor(listener: Listener, self: unknown, args: unknown[], name: string) {
-    super(listener, {}, self, args, newRecord(name));
+    super(call, {}, undefined, [listener, self, args], newRecord(name));
   }
 
   protected override unobserved(error: unknown): void {
-    if (this.away) raise(error);
+    if (this.away && !this.told) raise(error);
   }
+}
+
+function call(listener: Listener, self: unknown, args: unknown[]): unknown {
+  return uncaught(() => Reflect.apply(listener, self, args), goesUncaught);
+}
+
+function goesUncaught(error: unknown): boolean {
+  const fiber = current as unknown as ListenerFiber;
+  if (!fiber.away || error instanceof FiberExit) return false;
+  fiber.told = true;
+  pinForGood("while its failure is reported");
+  return true;
 }
 
 /**
@@ -51,6 +65,13 @@ export function runListener(
   if (fiber.away) return undefined;
   if (!fiber.successful) throw fiber.exception;
   return fiber.value;
+}
+
+/** The same for a callback that nobody but the event loop calls: an error goes uncaught in any case. */
+export function runCallback(callback: Listener, self: unknown, args: unknown[], away?: (fiber: Fiber) => void): void {
+  const fiber = new ListenerFiber(callback, self, args, nameOf(callback));
+  fiber.away = true;
+  begin(fiber, () => away?.(fiber));
 }
 
 /** A fiber, to be started later, that calls a listener in the async context of now. An error of it will go uncaught. */

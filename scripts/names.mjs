@@ -14,6 +14,7 @@ const page = path.join(root, "docs", "patched.md");
 const words = { cooperative: "suspends", added: "added", node: "Node's own", absent: "–" };
 
 const account = `
+  require("node:http2"); // whose names are added when it is there
   const runtime = require(${JSON.stringify(root)});
   runtime.patch();
   console.log(JSON.stringify({ node: process.versions.node, ...runtime.patchedNames() }));`;

@@ -3,7 +3,7 @@ import { installGuards } from "../runtime/guards";
 
 installGuards();
 
-export { isPatched, original, type PatchOptions, patch, patchedNames, unpatch } from "../compat";
+export { isPatched, original, type PatchOptions, patch, unpatch } from "../compat";
 export { asAsync } from "../runtime/as-async";
 export { type Blocking, type BlockingOptions, blocking } from "../runtime/blocking";
 export { configure, type Settings } from "../runtime/configure";
@@ -30,4 +30,5 @@ export { type Awaitable, iwait, joinAll, killAll, type WaitOptions, waitAll } fr
 export { Timeout, withTimeout } from "../runtime/sync/timeout";
 export type { Link, Waitable } from "../runtime/sync/waitable";
 export { idle, sleep, wait } from "../runtime/wait";
-export { runFile, runFileOfNode, runGiven } from "./run";
+/** @internal */
+export * from "./internal";

@@ -13,7 +13,7 @@ import { FiberExit } from "../runtime/errors";
 import { exitWasCalled } from "../runtime/guards/exit";
 import { info } from "../runtime/info";
 import { loadMain } from "../runtime/loader-stack";
-import { runMain, UNSETTLED } from "../runtime/main-fiber";
+import { runProgram, UNSETTLED } from "../runtime/main-fiber";
 
 type Compile = (this: NodeJS.Module, content: string, filename: string, format?: string) => unknown;
 
@@ -37,7 +37,7 @@ export function runFile(program: string): void {
   const main = path.resolve(program);
   Object.assign(process, { mainModule: undefined }); // the command was; Node sets it, for CommonJS
   const byTsx = provideTypeScript(loader._findPath(main, null, true) || main);
-  if (info().switch !== "none") runMain(() => load(main));
+  if (info().switch !== "none") runProgram(() => load(main));
   else if (byTsx) loader._load(main, null, true);
   else nodeRunMain(main);
 }

@@ -307,6 +307,8 @@ bool Carrier::Leave() {
 void Carrier::Unwind() {
   HandleScope handles(isolate_);
   dying_ = true;
+  // Under --abort-on-uncaught-exception, V8 would take a termination for one, and abort.
+  isolate_->SetAbortOnUncaughtExceptionCallback([](Isolate*) { return false; });
   for (size_t i = 0; i < coroutines_.size(); i++) {
     // Once, unless its stack is so full that it overflows instead, which JavaScript can catch.
     for (int left = 100; coroutines_[i]->alive_ && left > 0; left--) Resume(static_cast<uint32_t>(i));

@@ -168,6 +168,8 @@ const calls: Record<string, Call> = {
   "readSync of all": readInto(),
   "readSync with numbers": readInto(1, 3, 2),
   "readSync with options": readInto({ offset: 2, length: 2, position: 0 }),
+  "readSync with null, which stands for options": readInto(null, 2, 1),
+  "readSync with an array, which is none": readInto([]),
   "readSync past the end": readInto(0, 8, 1000),
   "readSync of nothing": readInto(0, 0, 0),
   "readSync beyond the buffer": readInto(6, 8, 0),
@@ -511,6 +513,26 @@ describe.runIf(fibers)("fs in a fiber", () => {
       "--allow-fs-read=/etc/alpine-release",
     ];
     expect((await run(program, { flags })).stdout).toBe("ERR_ACCESS_DENIED\n");
+  });
+
+  it("does not suspend in console.log to a file: a fiber that is killed does not break it for others", async () => {
+    const program = `
+      const { closeSync, openSync, readFileSync } = require("node:fs");
+      closeSync(1);
+      const file = __filename + ".log";
+      openSync(file, "w"); // gets the number that is free: standard output
+      require("runtime/patch");
+      const { sleep, spawn } = require("runtime");
+      const fiber = spawn(() => {
+        console.log("in the fiber");
+        sleep(1e8);
+      });
+      setImmediate(() => {
+        fiber.kill();
+        console.log("on the hub");
+        console.error(readFileSync(file, "utf8"));
+      });`;
+    expect((await run(program)).stderr).toBe("in the fiber\non the hub\n\n");
   });
 
   it("shows the fiber's own frames in an error's stack", async () => {

@@ -90,6 +90,15 @@ describeFibers("questionSync", () => {
     expect(answers).toBe("early");
   });
 
+  test("an interface can be made with new, as some do", async () => {
+    type Constructor = new (options: readline.ReadLineOptions) => readline.Interface;
+    const make = () => new (readline.createInterface as unknown as Constructor)({ input: new PassThrough() });
+    for (const rl of [make(), await inFiber(make)]) {
+      expect(rl).toBeInstanceOf(readline.Interface);
+      rl.close();
+    }
+  });
+
   test("several fibers ask one after another", async () => {
     const { rl, input, output } = open();
     const fibers = await waiting(...[1, 2, 3].map((number) => () => rl.questionSync(`${number}? `)));

@@ -110,6 +110,16 @@ describeFibers("an uncaught error", () => {
     expect(stderr).toContain("Error: on the hub");
   });
 
+  it("that is to abort the process is not seen in the unwinding of stacks at its end", async () => {
+    const program = `
+      const { sleep, spawn } = require("runtime");
+      const vm = require("node:vm");
+      spawn(() => vm.runInNewContext("[1].map(() => sleep(1e8))", { sleep }));
+      spawn(() => console.log("ended"));
+      setTimeout(() => process.exit(), 5);`;
+    expect(await run(program, { flags: ["--abort-on-uncaught-exception"] })).toEqual(printing("ended"));
+  });
+
   it("on the hub that is handled lets the fibers go on", async () => {
     const program = `
       const { sleep, spawn } = require("runtime");

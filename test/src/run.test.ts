@@ -37,6 +37,16 @@ describe.runIf(fibers)("runtime run", () => {
     expect(run("console.log(process.argv.slice(2).join())", { args: ["a", "--b"] }).stdout).toBe("a,--b\n");
   });
 
+  it("begins at once, so that all comes in the order of plain Node", () => {
+    const program = `
+      console.log(process.getActiveResourcesInfo());
+      setImmediate(() => console.log("immediate"));
+      Promise.resolve().then(() => console.log("promise"));
+      process.nextTick(() => console.log("tick"));
+      console.log("program");`;
+    expect(run(program).stdout).toBe("[]\nprogram\ntick\npromise\nimmediate\n");
+  });
+
   it("lets other fibers run while the program blocks", () => {
     const program = `
       const { spawn } = require(${runtime});
@@ -55,6 +65,15 @@ describe.runIf(fibers)("runtime run", () => {
     const { status, stderr } = run("function broken() { throw new Error('no good'); } broken();");
     expect(status).toBe(1);
     expect(stderr).toContain("Error: no good\n    at broken");
+  });
+
+  it("reports what the program throws as Node does: as an uncaught exception, before and after it has waited", () => {
+    const program = (wait: string) => `
+      process.on("uncaughtException", (error, origin) => console.log(error.message, origin));
+      ${wait}
+      throw new Error("no good");`;
+    expect(run(program("")).stdout).toBe("no good uncaughtException\n");
+    expect(run(program(`require(${runtime}).sleep(1);`)).stdout).toBe("no good uncaughtException\n");
   });
 
   it("runs ES modules", () => {
