@@ -592,3 +592,47 @@ describe("the patch of listeners", () => {
     expect(fs.existsSync("/")).toBe(true);
   });
 });
+
+describeFibers("an error that nobody can catch", () => {
+  const late = "sleep(1); throw new TypeError('no good'); // this line";
+  const cases: Record<string, string> = {
+    "of a timer": "setTimeout(function named() { throw new TypeError('no good'); // this line\n});",
+    "of a timer, after a suspension": `setTimeout(function named() { ${late}\n});`,
+    "of an interval": `setInterval(function named() { ${late}\n}, 1);`,
+    "of a listener, after a suspension": `new PassThrough().on("note", function named() { ${late}\n}).emit("note");`,
+  };
+  const prelude =
+    'require("runtime/patch"); const { sleep } = require("runtime"); const { PassThrough } = require("stream");\n';
+
+  it.each(Object.entries(cases))(
+    "%s is reported with the line that threw it, and ends the process",
+    async (_, text) => {
+      const { code, stderr } = await run(prelude + text);
+      expect(code).toBe(1);
+      expect(stderr).toMatch(/^\S+program\.cjs:2\n.*this line\n +\^\n\nTypeError: no good\n {4}at .*named/);
+      expect(stderr.match(/TypeError: no good/g)?.length).toBe(1);
+    },
+  );
+
+  it.each(Object.entries(cases))("%s ends the worker that it is in", async (_, text) => {
+    const { stdout, code } = await run(`
+      const { Worker } = require("worker_threads");
+      const worker = new Worker(${JSON.stringify(prelude + text)}, { eval: true });
+      worker.on("error", (error) => console.log("error", error.message));
+      worker.on("exit", (code) => console.log("exit", code));`);
+    expect([stdout, code]).toEqual(["error no good\nexit 1\n", 0]);
+  });
+
+  it.each(Object.entries(cases))(
+    "%s is for uncaughtException's listeners, once; the program goes on",
+    async (_, text) => {
+      const { stdout, stderr, code } = await run(`${prelude}
+      process.on("uncaughtException", (error, origin) => {
+        console.log(error.message, origin);
+        setTimeout(() => { sleep(1); console.log("goes on"); process.exit(); }, 1);
+      });
+      ${text}`);
+      expect([stdout, stderr, code]).toEqual(["no good uncaughtException\ngoes on\n", "", 0]);
+    },
+  );
+});
