@@ -1,5 +1,6 @@
 // The patch: which of Node's modules it covers, and how a program turns it on and off.
 import { invalidArgument } from "../runtime/errors";
+import { forbidFastCalls } from "../runtime/guards/fast-calls";
 import { atomicsPatch } from "./atomics";
 import { childProcessPatch } from "./child_process";
 import { cryptoPatch } from "./crypto";
@@ -66,6 +67,7 @@ export type PatchOptions = Record<string, boolean>;
  */
 export function patch(options: PatchOptions = {}): void {
   patches.apply(chosen(options, true));
+  forbidFastCalls();
 }
 
 /** Takes `patch` back, for tests. What has captured a patched function keeps it. */

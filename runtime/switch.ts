@@ -29,6 +29,7 @@ export interface Stacks {
 
 /** What the addon exports; see native/binding.cc. */
 export interface Addon {
+  forbidFastCalls(): void;
   open(name: "swap" | "handoff", main: () => void): Stacks;
   /** Watches this thread, in place of a watch before. */
   monitor(

@@ -31,9 +31,9 @@ await build({ ...common, entryPoints: { cli: "src/cli/index.ts" }, banner: { js:
 const one = `globalThis[Symbol.for("runtime.instance")] ??= require("./main.js")`;
 writeFileSync(
   path.join(dist, "index.js"),
-  `"use strict";\nmodule.exports = ${one};\n0 && (module.exports = require("./main.js"));\n`,
+  `"use strict";\nmodule.exports = ${one};\nmodule.exports.forbidFastCalls();\n0 && (module.exports = require("./main.js"));\n`,
 );
-writeFileSync(path.join(dist, "patch.js"), `"use strict";\nrequire("./index.js").patch();\n`);
+writeFileSync(path.join(dist, "patch.js"), `"use strict";\n(${one}).patch();\n`);
 writeFileSync(path.join(dist, "run.js"), `"use strict";\nrequire("./index.js").runFileOfNode(__filename);\n`);
 writeFileSync(path.join(dist, "run-given.js"), `"use strict";\nrequire("./index.js").runGiven();\n`);
 

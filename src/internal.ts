@@ -1,3 +1,4 @@
 // For our own entry points and scripts.
 export { patchedNames } from "../compat";
+export { forbidFastCalls } from "../runtime/guards/fast-calls";
 export { runFile, runFileOfNode, runGiven } from "./run";

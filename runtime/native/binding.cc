@@ -144,6 +144,14 @@ bool Export(Local<Context> context, Local<Object> target, const char* name, Func
   return target->Set(context, key, function).FromMaybe(false);
 }
 
+// forbidFastCalls(): see guards/fast-calls.ts
+void ForbidFastCalls(const FunctionCallbackInfo<Value>& args) {
+  // Before that version, such calls cannot allocate.
+  if (V8_MAJOR_VERSION > 12 || (V8_MAJOR_VERSION == 12 && V8_MINOR_VERSION >= 5)) {
+    v8::V8::SetFlagsFromString("--no-turbo-fast-api-calls");
+  }
+}
+
 // open("swap" | "handoff", main): the functions above, for this environment's carrier. Throws why it can't.
 void Open(const FunctionCallbackInfo<Value>& args) {
   Isolate* isolate = args.GetIsolate();
@@ -267,6 +275,7 @@ NODE_MODULE_INIT() {
   auto* instance = new Instance{isolate, v8::Global<Context>(isolate, context), nullptr, nullptr, {}};
   node::AddEnvironmentCleanupHook(isolate, Cleanup, instance);
   [[maybe_unused]] const bool exported = Export(context, exports, "open", Open, instance) &&
+                                         Export(context, exports, "forbidFastCalls", ForbidFastCalls, instance) &&
                                          Export(context, exports, "monitor", StartMonitor, instance) &&
                                          Export(context, exports, "unmonitor", StopMonitor, instance) &&
                                          Export(context, exports, "readCached", ReadCached, instance) &&
