@@ -19,14 +19,20 @@ export interface Define {
 }
 
 interface Change {
-  target: object;
-  key: string;
-  before: PropertyDescriptor | undefined;
+  readonly target: object;
+  readonly key: string;
+  readonly before: PropertyDescriptor | undefined;
+  /** What takes its place: made once for each original, however often that is patched. */
+  readonly value: AnyFunction;
+  /** What it replaces; undefined if it was added. */
+  readonly original: AnyFunction | undefined;
 }
 
 export class Patches {
   readonly #modules: Map<string, ModulePatch>;
   readonly #changes = new Map<string, Change[]>();
+  readonly #history = new History();
+  #everApplied = false;
 
   constructor(modules: ModulePatch[]) {
     this.#modules = new Map(modules.map((module) => [module.name, module]));
@@ -51,17 +57,18 @@ export class Patches {
   original(name: string, key: string): unknown {
     const changes = this.#changes.get(this.#check(name));
     const change = changes?.find((one) => one.key === key);
-    if (change) return change.before?.value;
+    if (change) return change.original;
     const module = name === "Atomics" ? Atomics : (process.getBuiltinModule?.(name) ?? require(name));
     return (module as Record<string, unknown>)[key];
   }
 
   apply(names: string[]): void {
-    if (this.#changes.size === 0) warnIfLate();
+    if (!this.#everApplied) warnIfLate();
+    this.#everApplied = true;
     for (const name of names) {
       if (this.#changes.has(name)) continue;
       const changes: Change[] = [];
-      (this.#modules.get(name) as ModulePatch).apply(recorder(changes));
+      (this.#modules.get(name) as ModulePatch).apply(recorder(changes, this.#history));
       this.#changes.set(name, changes);
     }
     Module.syncBuiltinESMExports();
@@ -69,10 +76,7 @@ export class Patches {
 
   undo(names: string[]): void {
     for (const name of names) {
-      for (const { target, key, before } of (this.#changes.get(name) ?? []).reverse()) {
-        if (before) Object.defineProperty(target, key, before);
-        else delete (target as Record<string, unknown>)[key];
-      }
+      for (const change of (this.#changes.get(name) ?? []).reverse()) takeBack(change, this.#history);
       this.#changes.delete(name);
     }
     Module.syncBuiltinESMExports();
@@ -98,26 +102,67 @@ function warnIfLate(): void {
   );
 }
 
-function recorder(changes: Change[]): Define {
-  const put = (target: object, key: string, before: PropertyDescriptor | undefined, value: AnyFunction) => {
-    changes.push({ target, key, before });
-    Object.defineProperty(target, key, {
+/** All changes that there ever were. */
+class History {
+  readonly #changes = new WeakMap<object, Map<string, WeakMap<AnyFunction, Change>>>();
+
+  /** The change that has put `fn` where it is, or that has replaced it there. */
+  find(target: object, key: string, fn: unknown): Change | undefined {
+    return this.#changes
+      .get(target)
+      ?.get(key)
+      ?.get(fn as AnyFunction);
+  }
+
+  put(change: Change): void {
+    const { target, key, value, original } = change;
+    const keys = this.#changes.get(target) ?? new Map<string, WeakMap<AnyFunction, Change>>();
+    const changes = keys.get(key) ?? new WeakMap<AnyFunction, Change>();
+    this.#changes.set(target, keys.set(key, changes.set(value, change)));
+    if (original) changes.set(original, change);
+  }
+}
+
+/** Puts back what was there. What others have put over it since is theirs, and stays. */
+function takeBack({ target, key }: Change, history: History): void {
+  const now: unknown = Object.getOwnPropertyDescriptor(target, key)?.value;
+  const change = history.find(target, key, now); // perhaps an earlier one, which somebody has put back in the meantime
+  if (change?.value !== now) return;
+  if (change?.before) Object.defineProperty(target, key, change.before);
+  else delete (target as Record<string, unknown>)[key];
+}
+
+function recorder(changes: Change[], history: History): Define {
+  const put = (change: Change) => {
+    changes.push(change);
+    history.put(change);
+    Object.defineProperty(change.target, change.key, {
       configurable: true,
-      enumerable: before?.enumerable ?? false,
+      enumerable: change.before?.enumerable ?? false,
       writable: true,
-      value,
+      value: change.value,
     });
+  };
+  /** Whether it is there already: somebody had put something over it when it was to be taken back, and is gone now. */
+  const remains = (target: object, key: string, now: unknown) => {
+    const known = history.find(target, key, now);
+    if (known === undefined || known.value !== now) return false;
+    changes.push(known);
+    return true;
   };
   return {
     replace(target, key, make) {
       const before = Object.getOwnPropertyDescriptor(target, key);
-      const original: unknown = (target as Record<string, unknown>)[key]; // inherited, perhaps
-      if (typeof original !== "function" || before?.configurable === false) return; // not in this version of Node
-      put(target, key, before, disguise(make(original as AnyFunction), original as AnyFunction));
+      const now: unknown = (target as Record<string, unknown>)[key]; // inherited, perhaps
+      if (typeof now !== "function" || before?.configurable === false) return; // not in this version of Node
+      if (remains(target, key, now)) return;
+      const original = now as AnyFunction;
+      const value = history.find(target, key, original)?.value ?? make(original);
+      put({ target, key, before, value: disguise(value, original), original });
     },
     add(target, key, value) {
-      if (key in target) return;
-      put(target, key, undefined, disguise(value, value));
+      if (remains(target, key, (target as Record<string, unknown>)[key]) || key in target) return;
+      put({ target, key, before: undefined, value: disguise(value, value), original: undefined });
     },
   };
 }
