@@ -9,6 +9,7 @@ import { block, type Waiter } from "../runtime/block";
 import { canSuspend } from "../runtime/coroutine";
 import type { AnyFunction } from "../runtime/disguise";
 import { existsCached, readCached, readNow } from "./cached-files";
+import { calledExclusively } from "./exclusive";
 import type { Define, ModulePatch } from "./patching";
 
 /** Functions whose twin takes the same arguments and calls back with the result; and how many arguments that is. */
@@ -213,14 +214,19 @@ export const fsPatch: ModulePatch = {
         },
     );
 
-    define.replace(fs, "writeSync", (sync) => (...args) => {
-      if (!canSuspend()) return sync(...args);
-      return block<number>((waiter) => {
-        const [fd, data] = args;
-        if (typeof data === "string") async.write?.(fd, data, args[2] ?? null, args[3] ?? "utf8", waiter.callback);
-        else if (args[2] !== null && typeof args[2] === "object") async.write?.(fd, data, args[2], waiter.callback);
-        else async.write?.(fd, data, args[2], args[3], args[4], waiter.callback);
-      });
-    });
+    define.replace(
+      fs,
+      "writeSync",
+      (sync) =>
+        function replacement(...args) {
+          if (!canSuspend() || calledExclusively(replacement)) return sync(...args);
+          return block<number>((waiter) => {
+            const [fd, data] = args;
+            if (typeof data === "string") async.write?.(fd, data, args[2] ?? null, args[3] ?? "utf8", waiter.callback);
+            else if (args[2] !== null && typeof args[2] === "object") async.write?.(fd, data, args[2], waiter.callback);
+            else async.write?.(fd, data, args[2], args[3], args[4], waiter.callback);
+          });
+        },
+    );
   },
 };
