@@ -56,10 +56,13 @@ describeFibers("graceful-fs and fs-extra", () => {
   });
 
   it("work for many fibers at once, and throw their errors there", async () => {
+    let [inside, most] = [0, 0];
     const results = await atOnce(50, async (i) =>
       spawn(() => {
         const file = path.join(directory, `${i}`, "file.json");
+        most = Math.max(most, ++inside);
         extra.outputJsonSync(file, { i });
+        inside--;
         try {
           return extra.readJsonSync(i % 2 ? file : `${file}.not`);
         } catch (error) {
@@ -68,6 +71,7 @@ describeFibers("graceful-fs and fs-extra", () => {
       }),
     );
     expect(results).toEqual(Array.from({ length: 50 }, (_, i) => (i % 2 ? { i } : "ENOENT")));
+    expect(most).toBeGreaterThan(10);
   });
 
   it("gracefulify puts its functions over the patched ones, and unpatch leaves them there", async () => {

@@ -70,7 +70,7 @@ describeFibers("nodemailer and smtp-server", () => {
   it("send and receive in blocking style, many at once", async () => {
     const responses = await atOnce(MAILS, async (i) => spawn(() => mailer.sendMail(mail(i)).response));
     expect(responses).toEqual(Array(MAILS).fill("250 kept"));
-    const byNumber = received.sort((a, b) => Number.parseInt(a.from) - Number.parseInt(b.from));
+    const byNumber = received.sort((a, b) => Number.parseInt(a.from, 10) - Number.parseInt(b.from, 10));
     expect(byNumber.map(({ user, from }) => [user, from])).toEqual(
       Array.from({ length: MAILS }, (_, i) => ["user", `${i}@example.org`]),
     );
