@@ -102,33 +102,52 @@ function warnIfLate(): void {
   );
 }
 
-/** All changes that there ever were. */
+/** All changes that there ever were, by what they have put somewhere, and by what they have replaced there. */
 class History {
-  readonly #changes = new WeakMap<object, Map<string, WeakMap<AnyFunction, Change>>>();
+  readonly #byValue = new Places();
+  readonly #byOriginal = new Places();
+  /** Those that hold. */
+  readonly applied = new Set<Change>();
 
-  /** The change that has put `fn` where it is, or that has replaced it there. */
-  find(target: object, key: string, fn: unknown): Change | undefined {
-    return this.#changes
-      .get(target)
-      ?.get(key)
-      ?.get(fn as AnyFunction);
+  /** The change that has put `fn` where it is. */
+  made(target: object, key: string, fn: unknown): Change | undefined {
+    return this.#byValue.at(target, key).get(fn as AnyFunction);
+  }
+
+  /** The change that has replaced `fn` there. */
+  replaced(target: object, key: string, fn: AnyFunction): Change | undefined {
+    return this.#byOriginal.at(target, key).get(fn);
   }
 
   put(change: Change): void {
     const { target, key, value, original } = change;
-    const keys = this.#changes.get(target) ?? new Map<string, WeakMap<AnyFunction, Change>>();
-    const changes = keys.get(key) ?? new WeakMap<AnyFunction, Change>();
-    this.#changes.set(target, keys.set(key, changes.set(value, change)));
-    if (original) changes.set(original, change);
+    this.applied.add(change);
+    this.#byValue.at(target, key).set(value, change);
+    if (original) this.#byOriginal.at(target, key).set(original, change);
+  }
+}
+
+/** Changes by place and function. */
+class Places {
+  readonly #targets = new WeakMap<object, Map<string, WeakMap<AnyFunction, Change>>>();
+
+  at(target: object, key: string): WeakMap<AnyFunction, Change> {
+    let keys = this.#targets.get(target);
+    if (!keys) this.#targets.set(target, (keys = new Map()));
+    let changes = keys.get(key);
+    if (!changes) keys.set(key, (changes = new WeakMap()));
+    return changes;
   }
 }
 
 /** Puts back what was there. What others have put over it since is theirs, and stays. */
-function takeBack({ target, key }: Change, history: History): void {
+function takeBack(applied: Change, history: History): void {
+  const { target, key } = applied;
   const now: unknown = Object.getOwnPropertyDescriptor(target, key)?.value;
-  const change = history.find(target, key, now); // perhaps an earlier one, which somebody has put back in the meantime
-  if (change?.value !== now) return;
-  if (change?.before) Object.defineProperty(target, key, change.before);
+  const change = history.made(target, key, now); // perhaps an earlier one, which somebody has put back in the meantime
+  history.applied.delete(applied);
+  if (!change || history.applied.has(change)) return;
+  if (change.before) Object.defineProperty(target, key, change.before);
   else delete (target as Record<string, unknown>)[key];
 }
 
@@ -145,8 +164,9 @@ function recorder(changes: Change[], history: History): Define {
   };
   /** Whether it is there already: somebody had put something over it when it was to be taken back, and is gone now. */
   const remains = (target: object, key: string, now: unknown) => {
-    const known = history.find(target, key, now);
-    if (known === undefined || known.value !== now) return false;
+    const known = history.made(target, key, now);
+    if (!known || history.applied.has(known)) return false;
+    history.applied.add(known);
     changes.push(known);
     return true;
   };
@@ -157,7 +177,7 @@ function recorder(changes: Change[], history: History): Define {
       if (typeof now !== "function" || before?.configurable === false) return; // not in this version of Node
       if (remains(target, key, now)) return;
       const original = now as AnyFunction;
-      const value = history.find(target, key, original)?.value ?? make(original);
+      const value = history.replaced(target, key, original)?.value ?? make(original);
       put({ target, key, before, value: disguise(value, original), original });
     },
     add(target, key, value) {
