@@ -9,6 +9,7 @@ import type { MessagePort } from "node:worker_threads";
 
 import { block, type Waiter } from "../runtime/block";
 import { type Coroutine, canSuspend, current } from "../runtime/coroutine";
+import { calledExclusively } from "./exclusive";
 import type { ModulePatch } from "./patching";
 
 type Result = "ok" | "not-equal" | "timed-out";
@@ -117,14 +118,19 @@ function send(post: (...args: unknown[]) => unknown): (this: MessagePort, ...arg
 export const atomicsPatch: ModulePatch = {
   name: "Atomics",
   apply(define) {
-    define.replace(Atomics, "wait", (wait) => (...args) => {
-      if (!canSuspend()) return wait(...args);
-      const [array, index] = args as WaitArguments;
-      if (!ArrayBuffer.isView(array)) return wait(...args); // which says what is wrong
-      const correspondent = correspondentAt(array, array.byteOffset / array.BYTES_PER_ELEMENT + Number(index));
-      const sleep = () => waitInFiber(...(args as WaitArguments));
-      return correspondent ? correspondent.answer(sleep) : sleep();
-    });
+    define.replace(
+      Atomics,
+      "wait",
+      (wait) =>
+        function replacement(...args) {
+          if (!canSuspend() || calledExclusively(replacement)) return wait(...args);
+          const [array, index] = args as WaitArguments;
+          if (!ArrayBuffer.isView(array)) return wait(...args); // which says what is wrong
+          const correspondent = correspondentAt(array, array.byteOffset / array.BYTES_PER_ELEMENT + Number(index));
+          const sleep = () => waitInFiber(...(args as WaitArguments));
+          return correspondent ? correspondent.answer(sleep) : sleep();
+        },
+    );
     const { MessagePort } = globalThis;
     define.replace(MessagePort.prototype, "postMessage", send); // Worker#postMessage calls it
   },

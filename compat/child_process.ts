@@ -17,9 +17,8 @@ import { block, type Waiter } from "../runtime/block";
 import { type Expiry, expire } from "../runtime/clock";
 import { canSuspend } from "../runtime/coroutine";
 import type { AnyFunction } from "../runtime/disguise";
-import { runCallback, startsFiber } from "../runtime/listener";
 import { heed } from "../runtime/park/operations/streams";
-import { isProgram } from "../runtime/program";
+import { callBackInFiber } from "./callbacks";
 import { inOrder, listenInFibers } from "./emitters";
 import type { ModulePatch } from "./patching";
 
@@ -278,11 +277,6 @@ function waitSync(this: childProcess.ChildProcess): { code: number | null; signa
   return { code: this.exitCode, signal: this.signalCode };
 }
 
-function inFiber(callback: AnyFunction): AnyFunction {
-  return (...args) =>
-    startsFiber() && isProgram(callback) ? runCallback(callback, undefined, args) : callback(...args);
-}
-
 export const childProcessPatch: ModulePatch = {
   name: "child_process",
   apply(define) {
@@ -312,12 +306,7 @@ export const childProcessPatch: ModulePatch = {
     });
 
     listenInFibers(define, childProcess.ChildProcess.prototype, inOrder);
-    define.replace(childProcess, "execFile", (execFile) => (...args) => {
-      // which exec calls, too
-      const callback = args.at(-1);
-      if (typeof callback === "function") args[args.length - 1] = inFiber(callback);
-      return execFile(...args);
-    });
+    callBackInFiber(define, childProcess, "execFile"); // which exec calls, too
     define.add(childProcess.ChildProcess.prototype, "waitSync", waitSync as AnyFunction);
   },
 };

@@ -8,6 +8,7 @@ import crypto = require("node:crypto");
 import { block, type Waiter } from "../runtime/block";
 import { canSuspend } from "../runtime/coroutine";
 import type { AnyFunction } from "../runtime/disguise";
+import { callBackInFiber } from "./callbacks";
 import type { Define, ModulePatch } from "./patching";
 
 /** Functions whose twin takes the same arguments, then the callback; and how many arguments that is. */
@@ -23,6 +24,9 @@ const twins: Record<string, number> = {
 
 /** Functions that are their own twin: the callback makes the difference. */
 const oneShots: Record<string, number> = { sign: 3, verify: 4 };
+
+/** Functions with callbacks, and without twins. */
+const random = ["randomBytes", "randomFill", "randomInt"];
 
 /** What has failed in a way that only Node's own function can report: Node 20 gives callbacks OpenSSL's bare message. */
 const FAILED = Symbol("failed");
@@ -79,5 +83,7 @@ export const cryptoPatch: ModulePatch = {
   apply(define) {
     for (const [name, count] of Object.entries(twins)) replaceTwin(define, name, count);
     for (const [name, count] of Object.entries(oneShots)) replaceOneShot(define, name, count);
+    // After those, which call them.
+    for (const name of [...Object.keys(twins), ...random]) callBackInFiber(define, crypto, name);
   },
 };

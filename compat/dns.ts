@@ -10,6 +10,7 @@ import type { AnyFunction } from "../runtime/disguise";
 import type { Operation } from "../runtime/park/operations";
 import type { DnsSettings } from "../runtime/park/operations/dns";
 import { parkChecked } from "../runtime/park/park";
+import { callBackInFiber } from "./callbacks";
 import type { ModulePatch } from "./patching";
 
 declare module "dns" {
@@ -131,9 +132,10 @@ export const dnsPatch: ModulePatch = {
     define.add(dns, "lookupSync", lookupSync);
     define.add(dns, "lookupServiceSync", lookupServiceSync);
     for (const method of Object.keys(dns)) {
-      if (/^(resolve|reverse)/.test(method) && !method.endsWith("Sync")) {
-        define.add(dns, `${method}Sync`, querySync(method, `${method}Sync`));
-      }
+      if (!/^(lookup|resolve|reverse)/.test(method) || method.endsWith("Sync")) continue;
+      callBackInFiber(define, dns, method);
+      callBackInFiber(define, dns.Resolver.prototype, method);
+      if (!method.startsWith("lookup")) define.add(dns, `${method}Sync`, querySync(method, `${method}Sync`));
     }
   },
 };

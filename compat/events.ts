@@ -10,7 +10,8 @@ import type { ModulePatch } from "./patching";
 declare module "events" {
   /**
    * `events.once` in blocking style: suspends the fiber until `emitter` emits `event`. The fiber continues before the
-   * next event is emitted, so that it misses none that it waits for then. However it ends, it leaves no listener behind.
+   * next event is emitted, so that it misses none that it waits for then (unless another fiber emits them where nothing
+   * may suspend, as in `require`). However it ends, it leaves no listener behind.
    * @param limit the longest to wait: milliseconds, an AbortSignal, or { timeout, signal }; default: without end
    * @returns the event's arguments; for an EventTarget, `[event]`
    * @throws what an EventEmitter's "error" event brings meanwhile, unless "error" is what is waited for; Timeout when
@@ -58,6 +59,7 @@ function onceSync(emitter: unknown, event: string | symbol, limit: Limit = Numbe
     args = blockWithin<unknown[]>(limit, (waiter) => {
       const watched = source.fails && event !== "error";
       waiter.cancel = () => stop();
+      waiter.urgent = true;
       const stop = () => {
         source.off(event, happened);
         if (watched) source.off("error", failed);

@@ -14,6 +14,7 @@ import { canSuspend } from "../runtime/coroutine";
 import type { AnyFunction } from "../runtime/disguise";
 import { FiberExit, invalidReturn } from "../runtime/errors";
 import { existsCached, readCached, readNow } from "./cached-files";
+import { calledExclusively } from "./exclusive";
 import { forget, transfer } from "./file-work";
 import { type Args, call, open, start, twins } from "./fs-twins";
 import type { Define, ModulePatch } from "./patching";
@@ -350,7 +351,14 @@ export const fsPatch: ModulePatch = {
       const wrong = !isView(buffer) || (named && at !== undefined && (typeof at !== "object" || Array.isArray(at)));
       return canSuspend() && !wrong ? read(args) : sync(...args);
     });
-    replaceSync(define, "writeSync", write);
+    define.replace(
+      fs,
+      "writeSync",
+      (sync) =>
+        function replacement(...args) {
+          return canSuspend() && !calledExclusively(replacement) ? write(args) : sync(...args);
+        },
+    );
     replaceSync(define, "readvSync", (args) => transfer(args[0], partsOf(args), false) ?? call("readv", args, 3));
     replaceSync(define, "writevSync", (args) => writeAll(args[0], partsOf(args)) ?? call("writev", args, 3));
     replaceDirectories(define);

@@ -70,7 +70,10 @@ export function patch(options: PatchOptions = {}): void {
   forbidFastCalls();
 }
 
-/** Takes `patch` back, for tests. What has captured a patched function keeps it. */
+/**
+ * Takes `patch` back, for tests. What has captured a patched function keeps it; and where somebody has put a function
+ * over a patched one since (graceful-fs, fake timers, a spy), theirs stays, and calls the patched one if it did before.
+ */
 export function unpatch(options: PatchOptions = {}): void {
   patches.undo(chosen(options, true));
 }

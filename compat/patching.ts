@@ -31,9 +31,13 @@ export interface PatchedName {
 }
 
 interface Change {
-  target: object;
-  key: string;
-  before: PropertyDescriptor | undefined;
+  readonly target: object;
+  readonly key: string;
+  readonly before: PropertyDescriptor | undefined;
+  /** What takes its place: made once for each original, however often that is patched. */
+  readonly value: AnyFunction;
+  /** What it replaces; undefined if it was added. */
+  readonly original: AnyFunction | undefined;
 }
 
 /** What is patched that is no module. */
@@ -43,6 +47,8 @@ export class Patches {
   readonly #modules: Map<string, ModulePatch>;
   readonly #changes = new Map<string, Change[]>();
   readonly #patched = new Map<string, PatchedName[]>();
+  readonly #history = new History();
+  #everApplied = false;
 
   constructor(modules: ModulePatch[]) {
     this.#modules = new Map(modules.map((module) => [module.name, module]));
@@ -67,12 +73,13 @@ export class Patches {
   original(name: string, key: string): unknown {
     const changes = this.#changes.get(this.#check(name));
     const change = changes?.find((one) => one.key === key);
-    if (change) return change.before?.value;
+    if (change) return change.original;
     return moduleNamed(name)[key];
   }
 
   apply(names: string[]): void {
-    if (this.#changes.size === 0) warnIfLate();
+    if (!this.#everApplied) warnIfLate();
+    this.#everApplied = true;
     for (const name of names) {
       if (this.#changes.has(name)) continue;
       const changes: Change[] = [];
@@ -80,7 +87,7 @@ export class Patches {
       const note = (target: object, key: string, status: NameStatus) => {
         patched.push({ module: name, name: nameOf(moduleNamed(name), target, key), status });
       };
-      (this.#modules.get(name) as ModulePatch).apply(recorder(changes, note));
+      (this.#modules.get(name) as ModulePatch).apply(recorder(changes, this.#history, note));
       this.#changes.set(name, changes);
       this.#patched.set(name, patched);
     }
@@ -101,10 +108,7 @@ export class Patches {
 
   undo(names: string[]): void {
     for (const name of names) {
-      for (const { target, key, before } of (this.#changes.get(name) ?? []).reverse()) {
-        if (before) Object.defineProperty(target, key, before);
-        else delete (target as Record<string, unknown>)[key];
-      }
+      for (const change of (this.#changes.get(name) ?? []).reverse()) takeBack(change, this.#history);
       this.#changes.delete(name);
     }
     Module.syncBuiltinESMExports();
@@ -143,31 +147,100 @@ function nameOf(module: Record<string, unknown>, target: object, key: string): s
   return `${part ?? (target === globalThis ? "globalThis" : "?")}.${key}`;
 }
 
-function recorder(changes: Change[], note: (target: object, key: string, status: NameStatus) => void): Define {
-  const put = (target: object, key: string, before: PropertyDescriptor | undefined, value: AnyFunction) => {
-    changes.push({ target, key, before });
-    Object.defineProperty(target, key, {
+/** All changes that there ever were, by what they have put somewhere, and by what they have replaced there. */
+class History {
+  readonly #byValue = new Places();
+  readonly #byOriginal = new Places();
+  /** Those that hold. */
+  readonly applied = new Set<Change>();
+
+  /** The change that has put `fn` where it is. */
+  made(target: object, key: string, fn: unknown): Change | undefined {
+    return this.#byValue.at(target, key).get(fn as AnyFunction);
+  }
+
+  /** The change that has replaced `fn` there. */
+  replaced(target: object, key: string, fn: AnyFunction): Change | undefined {
+    return this.#byOriginal.at(target, key).get(fn);
+  }
+
+  put(change: Change): void {
+    const { target, key, value, original } = change;
+    this.applied.add(change);
+    this.#byValue.at(target, key).set(value, change);
+    if (original) this.#byOriginal.at(target, key).set(original, change);
+  }
+}
+
+/** Changes by place and function. */
+class Places {
+  readonly #targets = new WeakMap<object, Map<string, WeakMap<AnyFunction, Change>>>();
+
+  at(target: object, key: string): WeakMap<AnyFunction, Change> {
+    let keys = this.#targets.get(target);
+    if (!keys) this.#targets.set(target, (keys = new Map()));
+    let changes = keys.get(key);
+    if (!changes) keys.set(key, (changes = new WeakMap()));
+    return changes;
+  }
+}
+
+/** Puts back what was there. What others have put over it since is theirs, and stays. */
+function takeBack(applied: Change, history: History): void {
+  const { target, key } = applied;
+  const now: unknown = Object.getOwnPropertyDescriptor(target, key)?.value;
+  const change = history.made(target, key, now); // perhaps an earlier one, which somebody has put back in the meantime
+  history.applied.delete(applied);
+  if (!change || history.applied.has(change)) return;
+  if (change.before) Object.defineProperty(target, key, change.before);
+  else delete (target as Record<string, unknown>)[key];
+}
+
+function recorder(
+  changes: Change[],
+  history: History,
+  note: (target: object, key: string, status: NameStatus) => void,
+): Define {
+  const put = (change: Change) => {
+    changes.push(change);
+    history.put(change);
+    Object.defineProperty(change.target, change.key, {
       configurable: true,
-      enumerable: before?.enumerable ?? false,
+      enumerable: change.before?.enumerable ?? false,
       writable: true,
-      value,
+      value: change.value,
     });
+  };
+  /** Whether it is there already: somebody had put something over it when it was to be taken back, and is gone now. */
+  const remains = (target: object, key: string, now: unknown) => {
+    const known = history.made(target, key, now);
+    if (!known || history.applied.has(known)) return false;
+    history.applied.add(known);
+    changes.push(known);
+    return true;
   };
   return {
     replace(target, key, make) {
       const before = Object.getOwnPropertyDescriptor(target, key);
-      const original: unknown = (target as Record<string, unknown>)[key]; // inherited, perhaps
-      if (typeof original !== "function" || before?.configurable === false) {
+      const now: unknown = (target as Record<string, unknown>)[key]; // inherited, perhaps
+      if (typeof now !== "function" || before?.configurable === false) {
         note(target, key, "absent");
         return;
       }
       note(target, key, "cooperative");
-      put(target, key, before, disguise(make(original as AnyFunction), original as AnyFunction));
+      if (remains(target, key, now)) return;
+      const original = now as AnyFunction;
+      const value = history.replaced(target, key, original)?.value ?? make(original);
+      put({ target, key, before, value: disguise(value, original), original });
     },
     add(target, key, value) {
+      if (remains(target, key, (target as Record<string, unknown>)[key])) {
+        note(target, key, "added");
+        return;
+      }
       note(target, key, key in target ? "node" : "added");
       if (key in target) return;
-      put(target, key, undefined, disguise(value, value));
+      put({ target, key, before: undefined, value: disguise(value, value), original: undefined });
     },
   };
 }

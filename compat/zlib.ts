@@ -10,6 +10,7 @@ import { isAnyArrayBuffer } from "node:util/types";
 import { block } from "../runtime/block";
 import { canSuspend } from "../runtime/coroutine";
 import type { AnyFunction } from "../runtime/disguise";
+import { callBackInFiber } from "./callbacks";
 import type { Define, ModulePatch } from "./patching";
 
 /** The functions by the name of their twin, and the largest flush flag that they take. Not all Nodes have zstd's. */
@@ -88,6 +89,9 @@ export const zlibPatch: ModulePatch = {
   name: "zlib",
   apply(define) {
     const zlib = require("node:zlib"); // not before: it takes milliseconds to load
-    for (const [name, largestFlush] of Object.entries(twins)) replaceTwin(define, zlib, name, largestFlush);
+    for (const [name, largestFlush] of Object.entries(twins)) {
+      replaceTwin(define, zlib, name, largestFlush);
+      callBackInFiber(define, zlib, name);
+    }
   },
 };

@@ -1,6 +1,6 @@
 // block(): the one operation under every blocking call.
 import { executionAsyncId } from "node:async_hooks";
-import { type Coroutine, canBlock, current, hasRoom, State, suspend, wake } from "./coroutine";
+import { type Coroutine, canBlock, current, hasRoom, State, suspend, wake, wakeOnTop } from "./coroutine";
 import { cannotSuspend, notInFiber } from "./errors";
 import { schedule } from "./hub";
 
@@ -22,6 +22,11 @@ export class Waiter<T = unknown> {
   cancel: (() => void) | null = null;
   /** Disposes of a value that came too late for anybody to receive it: a descriptor to close, a permit to return. */
   discard: ((value: T) => void) | null = null;
+  /**
+   * Whether `resolve` and `reject` continue the fiber before they return in another fiber, too: for who waits for
+   * something that does not wait for it, an event.
+   */
+  urgent = false;
 
   /** @internal */
   constructor(coroutine: Coroutine) {
@@ -97,7 +102,9 @@ export class Waiter<T = unknown> {
   }
 
   #wake(): void {
-    if (this.coroutine.state === State.Suspended) wake(this.coroutine);
+    if (this.coroutine.state !== State.Suspended) return;
+    if (this.urgent) wakeOnTop(this.coroutine);
+    else wake(this.coroutine);
   }
 
   #wakeLater(): true {

@@ -424,6 +424,12 @@ export function wake(coroutine: Coroutine): void {
   drain();
 }
 
+/** Continues a suspended coroutine at once, on top of the running stack, unless that is pinned. */
+export function wakeOnTop(coroutine: Coroutine): void {
+  if (current === null || current.pinned > 0) wake(coroutine);
+  else coroutine.resume();
+}
+
 /** Runs a new coroutine at once, on top of the running stack, until it first suspends; then `left` is called. */
 export function begin(coroutine: Coroutine, left?: () => void): void {
   coroutine.state = State.Ready;

@@ -84,6 +84,52 @@ describeFibers("onceSync", () => {
     expect(await seen).toEqual([[1], [2], [3]]);
   });
 
+  test("continues before the next event, also if another fiber emits it", async () => {
+    const { source, listeners } = emitter();
+    const order: unknown[] = [];
+    const receivers = ["a", "b"].map((name) =>
+      spawn(() => {
+        for (let i = 0; i < 3; i++) order.push(`${name}${events.onceSync(source, "thing")[0]}`);
+      }),
+    );
+    await settle();
+    await inFiber(() => {
+      for (let i = 0; i < 3; i++) {
+        source.emit("thing", i);
+        order.push(i);
+      }
+    });
+    await Promise.all(receivers);
+    expect(order).toEqual(["a0", "b0", 0, "a1", "b1", 1, "a2", "b2", 2]);
+    expect(listeners()).toBe(0);
+  });
+
+  test("may kill the fiber that emits, which ends at its next blocking call", async () => {
+    const { source } = emitter();
+    const order: string[] = [];
+    const receiver = spawn(() => {
+      events.onceSync(source, "thing");
+      emitting.kill(undefined, { block: false });
+      order.push("killed");
+      sleep(0);
+      order.push("received");
+    });
+    await settle();
+    const emitting = spawn(() => {
+      try {
+        source.emit("thing");
+        order.push("emitted");
+        sleep(60_000);
+      } finally {
+        order.push("unwound");
+      }
+    });
+    await emitting;
+    await receiver;
+    expect(order.slice(0, 2)).toEqual(["killed", "emitted"]);
+    expect(order.slice(2).sort()).toEqual(["received", "unwound"]);
+  });
+
   test("an 'error' event is thrown, with the fiber's frames", async () => {
     const { source, listeners } = emitter();
     const broken = Object.assign(new Error("broken"), { code: "EBROKEN" });

@@ -1,9 +1,11 @@
 import { execFileSync } from "node:child_process";
 import fs, { mkdtempSync, readFileSync } from "node:fs";
+import http from "node:http";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { isPatched, original, patch, unpatch } from "runtime";
-import { afterEach, describe, expect, it } from "vitest";
+import { Fiber, isPatched, original, patch, sleep, spawn, unpatch } from "runtime";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { describeFibers } from "./support";
 
 afterEach(() => unpatch());
 
@@ -55,6 +57,175 @@ describe("patch()", () => {
     expect(() => patch(1 as never)).toThrow(/"options"/);
     expect(() => isPatched("nonsense")).toThrow(/"name"/);
     expect(() => original("nonsense", "x")).toThrow(/"name"/);
+  });
+});
+
+describe("patch() and unpatch() around each test", () => {
+  const nodes = { readFileSync: fs.readFileSync, setTimeout: globalThis.setTimeout, descriptors: allDescriptors() };
+
+  function allDescriptors() {
+    const modules = ["fs", "net", "http", "stream", "timers", "child_process", "events"].map((name) => require(name));
+    const targets = [...modules, ...modules.flatMap((module) => Object.values(module)), globalThis.MessagePort];
+    const seen = targets.flatMap((target) => [target, target?.prototype]).filter((one) => Object(one) === one);
+    return [...new Set(seen)].map((target) => Object.getOwnPropertyDescriptors(target));
+  }
+
+  it("make the same functions every time, and leave nothing behind", () => {
+    patch();
+    const made = [fs.readFileSync, setTimeout, require("node:net").Server.prototype.emit, http.getSync];
+    unpatch();
+    for (let i = 0; i < 5; i++) {
+      patch();
+      expect([fs.readFileSync, setTimeout, require("node:net").Server.prototype.emit]).toEqual(made.slice(0, 3));
+      expect(original("fs", "readFileSync")).toBe(nodes.readFileSync);
+      expect(original("timers", "setTimeout")).toBe(nodes.setTimeout);
+      expect([isPatched("fs"), isPatched("timers")]).toEqual([true, true]);
+      unpatch();
+      expect([isPatched("fs"), isPatched("timers")]).toEqual([false, false]);
+      expect(original("fs", "readFileSync")).toBe(nodes.readFileSync);
+      expect(allDescriptors()).toEqual(nodes.descriptors);
+    }
+  });
+
+  it("keep one hub, though modules are loaded anew", async () => {
+    for (let i = 0; i < 3; i++) {
+      vi.resetModules();
+      const dist = path.join(__dirname, "..", "..", "dist") + path.sep;
+      for (const file of Object.keys(require.cache)) if (file.startsWith(dist)) delete require.cache[file];
+      const required = require("runtime");
+      const imported = await import("runtime");
+      expect([required.spawn === spawn, imported.spawn === spawn]).toEqual([true, true]);
+      required.patch();
+      expect(isPatched("fs")).toBe(true);
+      const made = fs.readFileSync;
+      require("runtime/patch");
+      expect(fs.readFileSync).toBe(made);
+      imported.unpatch();
+      expect(fs.readFileSync).toBe(nodes.readFileSync);
+    }
+  });
+
+  it("give modules that are loaded in between what holds at that time", () => {
+    const file = path.join(mkdtempSync(path.join(tmpdir(), "runtime-between-")), "module.js");
+    fs.writeFileSync(file, `exports.readFileSync = require("fs").readFileSync`);
+    const load = () => {
+      delete require.cache[file];
+      return require(file).readFileSync;
+    };
+    expect(load()).toBe(nodes.readFileSync);
+    patch();
+    const patched = load();
+    expect(patched).toBe(fs.readFileSync);
+    unpatch();
+    expect(load()).toBe(nodes.readFileSync);
+    expect(patched(file, "utf8")).toContain("exports"); // what has captured it keeps it
+    patch();
+    expect(load()).toBe(patched);
+  });
+
+  it("leave what others have put over a patched function, and patch nothing twice when they have gone", () => {
+    for (let i = 0; i < 3; i++) {
+      patch();
+      const ours = fs.existsSync;
+      const calls: unknown[] = [];
+      fs.existsSync = (file) => {
+        calls.push(file);
+        return ours(file);
+      };
+      const theirs = fs.existsSync;
+      unpatch();
+      expect([isPatched("fs"), fs.existsSync]).toEqual([false, theirs]);
+      expect([fs.existsSync("/"), calls]).toEqual([true, ["/"]]);
+      expect(fs.readFileSync).toBe(nodes.readFileSync);
+      fs.existsSync = ours; // they restore what they have found
+      patch();
+      expect([isPatched("fs"), fs.existsSync]).toEqual([true, ours]);
+      expect(original("fs", "existsSync")).not.toBe(ours);
+      unpatch();
+      expect(allDescriptors()).toEqual(nodes.descriptors);
+    }
+  });
+
+  it("patch over what others have put there, and give that back", () => {
+    const spy = vi.spyOn(fs, "existsSync").mockReturnValue(true);
+    const theirs = fs.existsSync;
+    patch();
+    expect(fs.existsSync).not.toBe(theirs);
+    expect(original("fs", "existsSync")).toBe(theirs);
+    expect(fs.existsSync("/no/such/file")).toBe(true);
+    unpatch();
+    expect(fs.existsSync).toBe(theirs);
+    spy.mockRestore();
+    expect(allDescriptors()).toEqual(nodes.descriptors);
+  });
+
+  it("live with added functions that others have covered or removed", () => {
+    patch();
+    const { getSync } = http;
+    http.getSync = () => "theirs" as never;
+    delete (http as Partial<typeof http>).requestSync;
+    unpatch();
+    expect(http.getSync("")).toBe("theirs");
+    http.getSync = getSync;
+    patch();
+    expect([http.getSync, typeof http.requestSync]).toEqual([getSync, "function"]);
+    unpatch();
+    expect(["getSync" in http, "requestSync" in http]).toEqual([false, false]);
+  });
+});
+
+describeFibers("timers that are faked", () => {
+  const nodes = globalThis.setTimeout;
+  const fake = () => vi.useFakeTimers({ toFake: ["setTimeout", "setInterval", "setImmediate"] });
+  afterEach(() => vi.useRealTimers());
+
+  it("after the patch: fibers keep to the real ones, and all is restored in whatever order", async () => {
+    for (let i = 0; i < 3; i++) {
+      patch();
+      const ours = setTimeout;
+      fake();
+      const fiber = spawn(() => {
+        sleep(1);
+        return "slept";
+      });
+      expect(await fiber).toBe("slept");
+      let called = false;
+      setTimeout(() => {
+        called = true;
+      }, 60_000);
+      vi.advanceTimersByTime(60_000);
+      expect(called).toBe(true);
+      if (i === 0) {
+        unpatch();
+        vi.useRealTimers();
+        expect([setTimeout, isPatched("timers")]).toEqual([ours, false]);
+        patch();
+      } else {
+        vi.useRealTimers();
+      }
+      expect(setTimeout).toBe(ours);
+      expect(require("node:timers").setTimeout).toBe(ours);
+      unpatch();
+      expect([setTimeout, require("node:timers").setTimeout]).toEqual([nodes, nodes]);
+    }
+  });
+
+  it("before the patch: their callbacks start in fibers, too", async () => {
+    fake();
+    const theirs = setTimeout;
+    patch();
+    const where: boolean[] = [];
+    setTimeout(() => {
+      sleep(0);
+      where.push(Fiber.current !== null);
+    }, 60_000);
+    vi.advanceTimersByTime(60_000);
+    await spawn(() => sleep(1));
+    expect(where).toEqual([true]);
+    unpatch();
+    expect(setTimeout).toBe(theirs);
+    vi.useRealTimers();
+    expect(setTimeout).toBe(nodes);
   });
 });
 
