@@ -5,7 +5,7 @@
 // suspended waits for that one, as it would if the listener really blocked; but Node's own listeners, and ours, hear of
 // it at once. Servers are different: each of their requests and connections is somebody else's, and waits for nobody.
 import { EventEmitter } from "node:events";
-import type { Readable } from "node:stream";
+import { Readable } from "node:stream";
 import { begin } from "../runtime/coroutine";
 import type { AnyFunction } from "../runtime/disguise";
 import type { Fiber } from "../runtime/fiber";
@@ -181,9 +181,9 @@ export function inOrder(): Manner {
  * Keeps a stream's data in its buffer, whose limit then holds up whoever fills it. Not by `pause`, which its listeners
  * would hear of, and must be free to call.
  */
-export function holdFlow(readable: Readable): (() => void) | undefined {
+export function holdFlow(readable: object): (() => void) | undefined {
+  if (!(readable instanceof Readable) || !readable.readableFlowing) return undefined;
   const stream = readable as Flow;
-  if (!stream.readableFlowing) return undefined; // or it is none that can
   stream.readableFlowing = false;
   return () => {
     if (stream.readableFlowing !== false || isPausedByProgram(stream)) return; // the program has chosen

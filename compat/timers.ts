@@ -35,15 +35,15 @@ function needsFiber(callback: AnyFunction): boolean {
 type Timer = NodeJS.Timeout & { _destroyed?: boolean; _onTimeout: AnyFunction | null };
 
 function once(callback: AnyFunction): AnyFunction {
-  return function fired(this: Timer, ...args) {
+  return function fired(this: Timer | undefined, ...args) {
     if (needsFiber(callback)) named(this, callback, fired, () => runCallback(callback, this, args));
     else Reflect.apply(callback, this, args);
   };
 }
 
 /** Lets stack traces call a timer's callback what they call it in plain Node. */
-function named(timer: Timer, callback: AnyFunction, fired: AnyFunction, run: () => void): void {
-  const isTimeout = timer._onTimeout === fired; // not so of an Immediate
+function named(timer: Timer | undefined, callback: AnyFunction, fired: AnyFunction, run: () => void): void {
+  const isTimeout = timer?._onTimeout === fired; // not so of an Immediate, or of what fakes timers
   if (isTimeout) timer._onTimeout = callback;
   try {
     run();
@@ -55,14 +55,14 @@ function named(timer: Timer, callback: AnyFunction, fired: AnyFunction, run: () 
 /** As a callback that takes long puts off the next one: the interval begins anew when it has ended. */
 function repeatedly(callback: AnyFunction): AnyFunction {
   let away = false;
-  return function fired(this: Timer, ...args) {
+  return function fired(this: Timer | undefined, ...args) {
     if (away) return;
     if (!needsFiber(callback)) return void Reflect.apply(callback, this, args);
     const goneAway = (fiber: Fiber) => {
       away = true;
       fiber.atEnd(() => {
         away = false;
-        if (!this._destroyed) this.refresh();
+        if (!this?._destroyed) this?.refresh?.();
       });
     };
     named(this, callback, fired, () => runCallback(callback, this, args, goneAway));

@@ -4,6 +4,7 @@ import { executionAsyncId } from "node:async_hooks";
 import { begin, current, pinForGood, theSwitch, uncaught } from "./coroutine";
 import { checkFunction, FiberExit, invalidArgument, outOfRange } from "./errors";
 import { Fiber, nameOf, newRecord } from "./fiber";
+import { stepped } from "./generator";
 import { raise } from "./hub";
 import { LinkedList } from "./sync/linked-list";
 
@@ -26,7 +27,7 @@ class ListenerFiber extends Fiber {
 }
 
 function call(listener: Listener, self: unknown, args: unknown[]): unknown {
-  return uncaught(() => Reflect.apply(listener, self, args), goesUncaught);
+  return uncaught(() => Reflect.apply(stepped(listener), self, args), goesUncaught);
 }
 
 function goesUncaught(error: unknown): boolean {
