@@ -27,29 +27,29 @@ function sleepSync(ms: number): void {
   else wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }
 
-/** Whether a callback is called in a fiber. The runtime's own timers, and Node's, are none of these. */
-function needsFiber(callback: AnyFunction): boolean {
-  return startsFiber() && isProgram(callback);
-}
-
 type Timer = NodeJS.Timeout & { _destroyed?: boolean; _onTimeout: AnyFunction | null };
 
 function once(callback: AnyFunction): AnyFunction {
   return function fired(this: Timer | undefined, ...args) {
-    if (needsFiber(callback)) named(this, callback, fired, () => runCallback(callback, this, args));
-    else Reflect.apply(callback, this, args);
+    run(callback, this, args, fired);
   };
 }
 
-/** Lets stack traces call a timer's callback what they call it in plain Node. */
-function named(timer: Timer | undefined, callback: AnyFunction, fired: AnyFunction, run: () => void): void {
-  const isTimeout = timer?._onTimeout === fired; // not so of an Immediate, or of what fakes timers
+/** Calls a callback; in a fiber, but for the runtime's own, and Node's. `fired` is what the timer calls in its place. */
+function run(
+  callback: AnyFunction,
+  timer: Timer | undefined,
+  args: unknown[],
+  fired: AnyFunction,
+  away?: (fiber: Fiber) => void,
+): void {
+  // So that stack traces call it what they do in plain Node, also that of an error which leaves this function: V8 looks for
+  // the name when somebody reads the trace. (Not so of an Immediate, or of what fakes timers.)
+  const isTimeout = timer?._onTimeout === fired;
   if (isTimeout) timer._onTimeout = callback;
-  try {
-    run();
-  } finally {
-    if (isTimeout && timer._onTimeout === callback) timer._onTimeout = fired;
-  }
+  if (startsFiber() && isProgram(callback)) runCallback(callback, timer, args, away);
+  else Reflect.apply(callback, timer, args);
+  if (isTimeout && timer._onTimeout === callback) timer._onTimeout = fired;
 }
 
 /** As a callback that takes long puts off the next one: the interval begins anew when it has ended. */
@@ -57,15 +57,13 @@ function repeatedly(callback: AnyFunction): AnyFunction {
   let away = false;
   return function fired(this: Timer | undefined, ...args) {
     if (away) return;
-    if (!needsFiber(callback)) return void Reflect.apply(callback, this, args);
-    const goneAway = (fiber: Fiber) => {
+    run(callback, this, args, fired, (fiber) => {
       away = true;
       fiber.atEnd(() => {
         away = false;
         if (!this?._destroyed) this?.refresh?.();
       });
-    };
-    named(this, callback, fired, () => runCallback(callback, this, args, goneAway));
+    });
   };
 }
 
