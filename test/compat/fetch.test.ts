@@ -2,7 +2,7 @@ import "runtime/patch";
 import { once } from "node:events";
 import http, { type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { isPatched, original, sleep, spawn, withTimeout } from "runtime";
+import { isPatched, killAll, original, spawn, withTimeout } from "runtime";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { describeFibers, inFiber, progress, thrown, until } from "./support";
 
@@ -79,15 +79,22 @@ describeFibers("fetchSync", () => {
   });
 
   test("aborts the request when the fiber is killed or timed out, before the response or in its body", async () => {
+    expect(await spawn(() => withTimeout(5, () => fetchSync(`${origin}/stuck`), "late"))).toBe("late");
     stuck.length = 0;
-    expect(await spawn(() => withTimeout(20, () => fetchSync(`${origin}/stuck`), "late"))).toBe("late");
-    await until(() => stuck.length === 1 && stuck[0]?.destroyed);
-    const closed = once(server, "request").then(([, res]) => once(res, "close"));
-    const fiber = spawn(() => fetchSync(`${origin}/half`).textSync());
-    await spawn(() => sleep(20));
-    await spawn(() => fiber.kill());
-    await closed;
-    expect(fiber.value).toMatchObject({ name: "FiberExit" });
+    const waiting = spawn(() => fetchSync(`${origin}/stuck`));
+    await until(() => stuck.length === 1);
+    let reading = false;
+    const half = once(server, "request");
+    const reader = spawn(() => {
+      const response = fetchSync(`${origin}/half`);
+      reading = true;
+      return response.textSync();
+    });
+    await until(() => reading);
+    const [, res] = (await half) as [unknown, ServerResponse];
+    await spawn(() => killAll([waiting, reader]));
+    await until(() => stuck[0]?.destroyed && res.destroyed);
+    for (const { value } of [waiting, reader]) expect(value).toMatchObject({ name: "FiberExit" });
   });
 
   test("tells that it needs a fiber", () => {
