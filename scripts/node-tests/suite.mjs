@@ -56,12 +56,22 @@ function fetchSuite(wanted) {
   }
 }
 
+/** Where the system has its packages from. */
+function mirror() {
+  const format = ["indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"];
+  const repositories = execFileSync("apt-get", format, { encoding: "utf8" }).split("\n");
+  const found = repositories.find((uri) => /\/debian\/?$/.test(uri));
+  if (found === undefined) throw new Error("apt knows of no mirror of Debian here; run apt-get update first");
+  return found;
+}
+
 function aptOptions(work) {
   for (const name of ["state/lists/partial", "cache/archives/partial"]) {
     mkdirSync(path.join(work, name), { recursive: true });
   }
   const list = path.join(work, "sources.list");
-  writeFileSync(list, suites.map((suite) => `deb-src http://deb.debian.org/debian ${suite} main\n`).join(""));
+  const from = mirror();
+  writeFileSync(list, suites.map((suite) => `deb-src ${from} ${suite} main\n`).join(""));
   const options = {
     "Dir::Etc::sourcelist": list,
     "Dir::Etc::sourceparts": "-",
