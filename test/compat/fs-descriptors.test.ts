@@ -161,7 +161,8 @@ describe.runIf(linux)("a descriptor that may have nothing for ever", () => {
       await inFiber(() => {
         sleep(0);
         fs.writeSync(fd, "x");
-        sleep(5);
+        while (seen.length === 0) sleep(1);
+        sleep(1);
         expect(seen).toEqual(["x"]);
         fs.writeSync(fd, "yz");
       });
