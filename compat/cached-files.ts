@@ -11,7 +11,7 @@ export function pathOf(path: unknown): string | Uint8Array | undefined {
   if (path instanceof Uint8Array) return path.includes(0) ? undefined : path;
   if (!(path instanceof URL) || path.protocol !== "file:") return undefined;
   try {
-    return fileURLToPath(path);
+    return pathOf(fileURLToPath(path));
   } catch {
     return undefined;
   }

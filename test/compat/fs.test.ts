@@ -629,3 +629,37 @@ describe("fs out of a fiber", () => {
     }
   });
 });
+
+describe.runIf(fibers)("a path with a null byte", () => {
+  it.each(["a string", "bytes", "a URL"])("names no file, as %s: it is not cut there", async (kind) => {
+    const directory = mkdtempSync(path.join(tmpdir(), "runtime-fs-"));
+    nodeFs.writeFileSync(path.join(directory, "file"), "secret");
+    const text = path.join(directory, "file\0.txt");
+    const file =
+      kind === "a string" ? text : kind === "bytes" ? Buffer.from(text) : new URL(`file://${directory}/file%00.txt`);
+    const calls: (() => unknown)[] = [
+      () => nodeFs.readFileSync(file),
+      () => nodeFs.writeFileSync(file, "x"),
+      () => nodeFs.appendFileSync(file, "x"),
+      () => nodeFs.mkdirSync(file, { recursive: true }),
+      () => nodeFs.rmSync(file, { recursive: true }),
+      () => nodeFs.cpSync(path.join(directory, "file"), file as string),
+      () => nodeFs.openSync(file, "r"),
+      () => nodeFs.opendirSync(file as string),
+    ];
+    patch();
+    try {
+      await spawn(() => {
+        for (const call of calls) {
+          expect(call, String(call)).toThrow(expect.objectContaining({ code: "ERR_INVALID_ARG_VALUE" }));
+        }
+        expect(nodeFs.existsSync(file)).toBe(false);
+      });
+    } finally {
+      unpatch();
+    }
+    expect(nodeFs.readdirSync(directory)).toEqual(["file"]);
+    expect(nodeFs.readFileSync(path.join(directory, "file"), "utf8")).toBe("secret");
+    rmSync(directory, { recursive: true });
+  });
+});
