@@ -2,7 +2,7 @@
 import { block, refusal, withFiberStack } from "../runtime/block";
 import { canBlock } from "../runtime/coroutine";
 import type { AnyFunction } from "../runtime/disguise";
-import type { Define, ModulePatch } from "./patching";
+import { type Define, isLoaded, type ModulePatch } from "./patching";
 
 declare global {
   /**
@@ -15,7 +15,7 @@ declare global {
   interface Response {
     /**
      * The body in blocking style, as the method without "Sync" would bring it. These methods are there from the first
-     * call of `fetchSync` on.
+     * call of `fetchSync` on; at once, if something has used `Response` before the patch.
      * @throws what that method's promise is rejected with; ERR_NOT_IN_FIBER out of a fiber
      */
     textSync(): string;
@@ -24,7 +24,7 @@ declare global {
     arrayBufferSync(): ArrayBuffer;
     blobSync(): Blob;
     formDataSync(): FormData;
-    /** Where Node has `Response#bytes`: from 22 on. */
+    /** Where Node has `Response#bytes`. */
     bytesSync(): Uint8Array;
   }
 }
@@ -47,10 +47,7 @@ function fetchInFiber(input: string | URL | Request, init: RequestInit | undefin
 function settled<T>(start: () => Promise<T>, controller: AbortController | undefined, entry: AnyFunction): T {
   try {
     return block<T>((waiter) => {
-      start().then(
-        (value) => waiter.resolve(value),
-        (error) => waiter.reject(error),
-      );
+      waiter.follow(start());
       return () => controller?.abort();
     });
   } catch (error) {
@@ -58,7 +55,6 @@ function settled<T>(start: () => Promise<T>, controller: AbortController | undef
   }
 }
 
-/** Not before there is a response: what `Response` is, Node loads when it is asked for. */
 function addBodies(define: Define): void {
   for (const name of bodies) {
     const read = Response.prototype[name as "text"] as (() => Promise<unknown>) | undefined;
@@ -76,7 +72,8 @@ function addBodies(define: Define): void {
 export const fetchPatch: ModulePatch = {
   name: "fetch",
   apply(define) {
-    let complete = false;
+    let complete = isLoaded("internal/deps/undici/undici"); // as nothing here is to load it
+    if (complete) addBodies(define);
     define.add(globalThis, "fetchSync", function fetchSync(input: string | URL | Request, init?: RequestInit) {
       if (!canBlock()) throw refusal();
       if (!complete) addBodies(define);

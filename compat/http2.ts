@@ -2,7 +2,8 @@
 // and tls's, its streams and requests are streams. (Listeners of sessions stay on the hub.)
 import type { Http2ServerResponse } from "node:http2";
 
-import type { Define, ModulePatch } from "./patching";
+import { type Manner, serverManner } from "./emitters";
+import { type Define, isLoaded, type ModulePatch } from "./patching";
 import { endSync, writeSync } from "./stream";
 
 declare module "http2" {
@@ -16,8 +17,16 @@ declare module "http2" {
 
 let pending: Define | null = null;
 
-/** For servers that are about to hand out a response: http2 is loaded by then. To load it before would be felt. */
-export function completeResponses(): void {
+/**
+ * `serverManner` for servers that may speak HTTP/2. When one is about to hand out a response, http2 is loaded; to load it
+ * before would be felt.
+ */
+export function anyServerManner(event: string | symbol): Manner {
+  if (event === "request") completeResponses();
+  return serverManner(event);
+}
+
+function completeResponses(): void {
   if (pending === null) return;
   const http2 = require("node:http2") as { Http2ServerResponse: { prototype: Http2ServerResponse } };
   pending.add(http2.Http2ServerResponse.prototype, "writeSync", writeSync);
@@ -25,13 +34,10 @@ export function completeResponses(): void {
   pending = null;
 }
 
-const isLoaded = () =>
-  (process as unknown as { moduleLoadList: string[] }).moduleLoadList.includes("NativeModule http2");
-
 export const http2Patch: ModulePatch = {
   name: "http2",
   apply(define) {
     pending = define;
-    if (isLoaded()) completeResponses();
+    if (isLoaded("http2")) completeResponses();
   },
 };

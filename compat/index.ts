@@ -12,7 +12,7 @@ import { fsPatch } from "./fs";
 import { httpPatch, httpsPatch } from "./http";
 import { http2Patch } from "./http2";
 import { netPatch } from "./net";
-import { Patches } from "./patching";
+import { type PatchedName, Patches } from "./patching";
 import { processPatch } from "./process";
 import { readlinePatch } from "./readline";
 import { streamPatch } from "./stream";
@@ -79,8 +79,8 @@ export function unpatch(options: PatchOptions = {}): void {
 }
 
 /** @internal What `patch` has come to in this version of Node: for docs/patched.md. */
-export function patchedNames(): Pick<Patches, "patched" | "fiberCallbacks"> {
-  return { patched: patches.patched, fiberCallbacks: patches.fiberCallbacks };
+export function patchedNames(): PatchedName[] {
+  return patches.patched;
 }
 
 /** Whether a module is patched. */

@@ -11,8 +11,8 @@ import type { NetSettings } from "../runtime/park/operations/net";
 import { readLine } from "../runtime/park/operations/streams";
 import { newHandle, park, parkChecked, parkRelease } from "../runtime/park/park";
 import { sendable } from "../runtime/park/portable";
-import { listenInFibers, serverManner } from "./emitters";
-import { completeResponses } from "./http2";
+import { listenInFibers } from "./emitters";
+import { anyServerManner } from "./http2";
 import { ParkedSocket } from "./parked-socket";
 import type { ModulePatch } from "./patching";
 import { carryOut } from "./reading";
@@ -184,9 +184,7 @@ export const netPatch: ModulePatch = {
     // Servers of http and tls are of this class too, and have patches of their own.
     const others: (typeof net.Server)[] = [require("node:http").Server, require("node:tls").Server];
     listenInFibers(define, net.Server.prototype, (event, server) => {
-      if (others.some((other) => server instanceof other)) return undefined;
-      if (event === "request") completeResponses();
-      return serverManner(event);
+      return others.some((other) => server instanceof other) ? undefined : anyServerManner(event);
     });
     define.add(net, "connectSync", connectSync);
     define.add(net.Socket.prototype, "readLineSync", readLineSync);

@@ -8,8 +8,6 @@ import { invalidArgument } from "../runtime/errors";
 /** One of Node's modules (or globals), and what is replaced in it or added to it. */
 export interface ModulePatch {
   readonly name: string;
-  /** The callbacks that start in a fiber of their own, for docs/patched.md: "Server: request", "setTimeout". */
-  readonly fiberCallbacks?: readonly string[];
   apply(define: Define): void;
 }
 
@@ -99,13 +97,6 @@ export class Patches {
     return [...this.#patched.values()].flat();
   }
 
-  get fiberCallbacks(): { module: string; callbacks: readonly string[] }[] {
-    return [...this.#modules.values()].map(({ name, fiberCallbacks = [] }) => ({
-      module: name,
-      callbacks: fiberCallbacks,
-    }));
-  }
-
   undo(names: string[]): void {
     for (const name of names) {
       for (const change of (this.#changes.get(name) ?? []).reverse()) takeBack(change, this.#history);
@@ -132,6 +123,11 @@ function warnIfLate(): void {
       "unpatched. Import it first.",
     { type: "RuntimeWarning", code: "RUNTIME_LATE_PATCH" },
   );
+}
+
+/** Whether Node has loaded one of its modules. */
+export function isLoaded(name: string): boolean {
+  return (process as unknown as { moduleLoadList: string[] }).moduleLoadList.includes(`NativeModule ${name}`);
 }
 
 function moduleNamed(name: string): Record<string, unknown> {

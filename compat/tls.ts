@@ -5,8 +5,8 @@ import { block, refusal, withFiberStack } from "../runtime/block";
 import { canBlock } from "../runtime/coroutine";
 import { invalidArgument } from "../runtime/errors";
 import { connected } from "../runtime/park/operations/connections";
-import { listenInFibers, serverManner } from "./emitters";
-import { completeResponses } from "./http2";
+import { listenInFibers } from "./emitters";
+import { anyServerManner } from "./http2";
 import type { ModulePatch } from "./patching";
 
 declare module "tls" {
@@ -31,9 +31,7 @@ export const tlsPatch: ModulePatch = {
     const tls = require("node:tls") as typeof import("node:tls"); // not in a Node without it
     const https = require("node:https") as typeof import("node:https"); // whose servers are of this class, too
     listenInFibers(define, tls.Server.prototype, (event, server) => {
-      if (server instanceof https.Server) return undefined;
-      if (event === "request") completeResponses();
-      return serverManner(event);
+      return server instanceof https.Server ? undefined : anyServerManner(event);
     });
     const connect = tls.connect as (...args: unknown[]) => TLSSocket;
     define.add(tls, "connectSync", function connectSync(...args: unknown[]): TLSSocket {

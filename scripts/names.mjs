@@ -14,16 +14,17 @@ const page = path.join(root, "docs", "patched.md");
 const words = { cooperative: "suspends", added: "added", node: "Node's own", absent: "–" };
 
 const account = `
-  require("node:http2"); // whose names are added when it is there
+  require("node:http2"); // names are added to what Node has loaded
+  void Response;
   const runtime = require(${JSON.stringify(root)});
   runtime.patch();
-  console.log(JSON.stringify({ node: process.versions.node, ...runtime.patchedNames() }));`;
+  console.log(JSON.stringify({ node: process.versions.node, patched: runtime.patchedNames() }));`;
 
-/** What one Node tells: its major version, a map from "module name" to a word, and the callbacks. */
+/** What one Node tells: its major version, and a map from "module name" to a word. */
 function ask(binary) {
-  const { node, patched, fiberCallbacks } = JSON.parse(execFileSync(binary, ["-e", account], { encoding: "utf8" }));
+  const { node, patched } = JSON.parse(execFileSync(binary, ["-e", account], { encoding: "utf8" }));
   const names = new Map(patched.map(({ module, name, status }) => [`${module} ${name}`, words[status]]));
-  return { major: node.split(".")[0], names, fiberCallbacks };
+  return { major: node.split(".")[0], names };
 }
 
 function table(head, rows) {
@@ -42,11 +43,6 @@ function render(nodes) {
     ]);
     return `## ${module}\n\n${table(["name", ...nodes.map(({ major }) => `Node ${major}`)], rows)}`;
   });
-  const callbacks = nodes.at(-1).fiberCallbacks.filter(({ callbacks }) => callbacks.length > 0);
-  if (callbacks.length > 0) {
-    const rows = callbacks.map(({ module, callbacks }) => [module, callbacks.map((name) => `\`${name}\``).join(", ")]);
-    sections.push(`## Callbacks that start in a fiber\n\n${table(["module", "callbacks"], rows)}`);
-  }
   return `# What the patch does
 
 Made by \`node scripts/names.mjs\` from what the patch itself records under each Node.
@@ -69,7 +65,6 @@ function column(text, major) {
     if (line.startsWith("## ")) module = line.slice(3);
     const cells = line.split("|").map((cell) => cell.trim());
     if (cells[1] === "name") at = cells.indexOf(`Node ${major}`);
-    else if (cells[1] === "module") at = -1;
     else if (cells[1]?.startsWith("`") && at > 0) names.set(`${module} ${cells[1].slice(1, -1)}`, cells[at]);
   }
   return names;
