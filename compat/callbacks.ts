@@ -1,12 +1,11 @@
 // Callbacks that Node's functions take last: they start in fibers, so that they may block.
 import type { AnyFunction } from "../runtime/disguise";
-import { runCallback, startsFiber } from "../runtime/listener";
-import { isProgram } from "../runtime/program";
+import { getsFiber, runCallback } from "../runtime/listener";
 import type { Define } from "./patching";
 
 function inFiber(callback: AnyFunction): AnyFunction {
   return function (this: unknown, ...args) {
-    if (!startsFiber() || !isProgram(callback)) return Reflect.apply(callback, this, args);
+    if (!getsFiber(callback)) return Reflect.apply(callback, this, args);
     return runCallback(callback, this, args);
   };
 }

@@ -107,10 +107,7 @@ function querySync(method: string, name: string): AnyFunction {
 function until(start: () => { outcome: Promise<unknown>; cancel?: () => void }): unknown {
   return block((waiter) => {
     const { outcome, cancel } = start();
-    outcome.then(
-      (value) => waiter.resolve(value),
-      (error) => waiter.reject(error),
-    );
+    waiter.follow(outcome);
     return cancel;
   });
 }

@@ -252,10 +252,7 @@ function globAll(glob: Glob, [pattern, options]: Args): unknown[] {
       }
       return found;
     };
-    search().then(
-      (all) => waiter.resolve(all),
-      (error) => waiter.reject(error),
-    );
+    waiter.follow(search());
   });
 }
 

@@ -1,9 +1,10 @@
 // Fibers that read a stream, one at a time.
 import type { Readable } from "node:stream";
 
-import { block, type Waiter, withFiberStack } from "../runtime/block";
+import { block, withFiberStack } from "../runtime/block";
 import { schedule } from "../runtime/hub";
 import { type Chunk, DataListener, keepErrors, putBack, type Reading } from "../runtime/park/operations/streams";
+import { Semaphore } from "../runtime/sync/semaphore";
 
 /** Whether nobody else takes a stream's data. */
 function isLeftAlone(stream: Readable): boolean {
@@ -15,9 +16,8 @@ function isLeftAlone(stream: Readable): boolean {
 class Source {
   static readonly #all = new WeakMap<Readable, Source>();
   readonly #stream: Readable;
-  /** Whether a fiber reads. Others are in the line, first come first. */
-  #busy = false;
-  #line: Waiter<void>[] = [];
+  /** One fiber reads, others wait for their turn. */
+  readonly #turn = new Semaphore(1);
   /** Kept from one reading to the next, if that follows at once: to add and to remove listeners costs more than to read. */
   #data: DataListener | null = null;
   #scheduled = false;
@@ -34,7 +34,7 @@ class Source {
   }
 
   carryOut<T>(reading: Reading<T>): T {
-    this.#enter();
+    this.#turn.acquire();
     let done = false;
     try {
       let step = reading.next();
@@ -63,34 +63,18 @@ class Source {
     this.#data = null;
   }
 
-  #enter(): void {
-    if (this.#busy) {
-      block<void>((waiter) => {
-        this.#line.push(waiter);
-        waiter.discard = () => this.#next();
-        return () => this.#line.splice(this.#line.indexOf(waiter), 1);
-      });
-    }
-    this.#busy = true;
-  }
-
   #leave(done: boolean): void {
     if (!done || this.#data?.byChunk === false) this.#stop();
-    this.#next();
+    this.#turn.release();
     if (this.#data === null || this.#scheduled) return;
     this.#scheduled = true;
     schedule(this);
   }
 
-  #next(): void {
-    for (let next = this.#line.shift(); next; next = this.#line.shift()) if (next.resolveLater()) return;
-    this.#busy = false;
-  }
-
   /** On the hub, when the fiber that has read does something else. */
   run(): void {
     this.#scheduled = false;
-    if (!this.#busy) this.#stop();
+    if (!this.#turn.locked) this.#stop();
   }
 }
 

@@ -129,12 +129,7 @@ function pipelineSync(...args: unknown[]): unknown {
       const controller = new AbortController();
       const lift = signal && whenAborted(signal, () => controller.abort(signal.reason));
       const run = stream.promises.pipeline as (...args: unknown[]) => Promise<unknown>;
-      run(...args, { ...options, signal: controller.signal })
-        .finally(lift)
-        .then(
-          (value) => waiter.resolve(value),
-          (error) => waiter.reject(error),
-        );
+      waiter.follow(run(...args, { ...options, signal: controller.signal }).finally(lift));
       return () => controller.abort();
     });
   } catch (error) {

@@ -5,8 +5,7 @@ import { canSuspend } from "../runtime/coroutine";
 import type { AnyFunction } from "../runtime/disguise";
 import { checkDuration } from "../runtime/errors";
 import type { Fiber } from "../runtime/fiber";
-import { runCallback, startsFiber } from "../runtime/listener";
-import { isProgram } from "../runtime/program";
+import { getsFiber, runCallback } from "../runtime/listener";
 import { sleep } from "../runtime/wait";
 import type { Define, ModulePatch } from "./patching";
 
@@ -47,7 +46,7 @@ function run(
   // the name when somebody reads the trace. (Not so of an Immediate, or of what fakes timers.)
   const isTimeout = timer?._onTimeout === fired;
   if (isTimeout) timer._onTimeout = callback;
-  if (startsFiber() && isProgram(callback)) runCallback(callback, timer, args, away);
+  if (getsFiber(callback)) runCallback(callback, timer, args, away);
   else Reflect.apply(callback, timer, args);
   if (isTimeout && timer._onTimeout === callback) timer._onTimeout = fired;
 }

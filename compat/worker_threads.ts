@@ -5,8 +5,7 @@ import { refusal } from "../runtime/block";
 import { canBlock } from "../runtime/coroutine";
 import type { AnyFunction } from "../runtime/disguise";
 import { checkLimit, type Limit } from "../runtime/limit";
-import { startsFiber } from "../runtime/listener";
-import { isProgram } from "../runtime/program";
+import { getsFiber } from "../runtime/listener";
 import { callInOrder, inOrder, listenInFibers } from "./emitters";
 import { Inbox } from "./inbox";
 import type { ModulePatch } from "./patching";
@@ -120,7 +119,7 @@ function inFiber(listener: unknown): unknown {
   if (known) return known;
   const made = function (this: MessagePort, ...args: unknown[]): void {
     const { handler = listener } = listener as Listener; // of Node's own function, behind `onmessage`
-    if (startsFiber() && isProgram(handler)) callInOrder(this, listener as Listener, this, args, "message");
+    if (getsFiber(handler)) callInOrder(this, listener as Listener, this, args, "message");
     else Reflect.apply(listener, this, args);
   };
   inFibers.set(listener as Listener, made);

@@ -44,6 +44,14 @@ export class Waiter<T = unknown> {
     if (this.#settle(Outcome.Rejected, error)) this.#wake();
   }
 
+  /** The operation comes to what a promise comes to. */
+  follow(promise: PromiseLike<T>): void {
+    promise.then(
+      (value) => this.resolve(value),
+      (error) => this.reject(error),
+    );
+  }
+
   /**
    * As `resolve`, but the fiber continues when the hub comes to it, never before this returns: for those who wake
    * many, or have more to do. False, and nothing is changed, if the fiber no longer waits.

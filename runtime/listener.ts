@@ -6,6 +6,7 @@ import { checkFunction, FiberExit, invalidArgument, outOfRange } from "./errors"
 import { Fiber, nameOf, newRecord } from "./fiber";
 import { stepped } from "./generator";
 import { raise } from "./hub";
+import { isProgram } from "./program";
 import { LinkedList } from "./sync/linked-list";
 
 type Listener = (...args: never[]) => unknown;
@@ -45,6 +46,11 @@ function goesUncaught(error: unknown): boolean {
 export function startsFiber(): boolean {
   if (current === null) return theSwitch().stacks !== null;
   return current.pinned === 0 && executionAsyncId() !== current.asyncId;
+}
+
+/** The same for a listener that is known: Node's own, and ours, never block. */
+export function getsFiber(listener: unknown): boolean {
+  return startsFiber() && isProgram(listener);
 }
 
 /**

@@ -79,12 +79,7 @@ export function wait<T>(awaitable: T, limit: Limit = Number.POSITIVE_INFINITY): 
       throw outcome[0];
     }
   }
-  const value = blockWithin<Awaited<T>>(limit, (waiter) => {
-    awaitable.then(
-      (value) => waiter.resolve(value as Awaited<T>),
-      (error) => waiter.reject(error),
-    );
-  });
+  const value = blockWithin<Awaited<T>>(limit, (waiter) => waiter.follow(awaitable as PromiseLike<Awaited<T>>));
   if (value === EXPIRED) throw new Timeout(timeoutOf(limit));
   return value;
 }

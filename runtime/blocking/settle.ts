@@ -24,10 +24,7 @@ export function settle(thenable: PromiseLike<unknown>, late: Late): unknown {
       begun = true;
       waiter.discard = late.discard;
       waiter.cancel = late.cancel ?? null;
-      thenable.then(
-        (value) => waiter.resolve(value),
-        (error) => waiter.reject(error),
-      );
+      waiter.follow(thenable);
     });
   } catch (error) {
     if (!begun) forsake(thenable, late);
@@ -53,11 +50,6 @@ export function settleCallback(fn: Callable, self: unknown, args: unknown[], lat
     waiter.discard = late.discard;
     const result = Reflect.apply(fn, self, [...args, waiter.callback]);
     // An async function among the others, which may know nothing of callbacks.
-    if (result instanceof Promise) {
-      result.then(
-        (value) => waiter.resolve(value),
-        (error) => waiter.reject(error),
-      );
-    }
+    if (result instanceof Promise) waiter.follow(result);
   });
 }
