@@ -1,4 +1,6 @@
 // Node's module loader, as seen on the running stack.
+import { callSites } from "./call-sites";
+
 const COMMONJS_LOADER = "node:internal/modules/cjs/loader";
 const ESM_LOADER = "node:internal/modules/esm/";
 
@@ -7,23 +9,8 @@ const ESM_LOADER = "node:internal/modules/esm/";
  * evaluated anew in the middle of its evaluation, as an import() that is under way could.
  */
 export function insideEsModule(): boolean {
-  const { stackTraceLimit } = Error;
-  const prepare = Object.getOwnPropertyDescriptor(Error, "prepareStackTrace");
-  let inside = true; // if the program does not let us look
-  try {
-    Error.stackTraceLimit = Number.POSITIVE_INFINITY;
-    Error.prepareStackTrace = (_, sites) => sites;
-    const here: { stack?: unknown } = {};
-    Error.captureStackTrace(here, insideEsModule);
-    inside = isInEsm(here.stack as NodeJS.CallSite[]);
-  } catch {
-    // A frozen Error, or a full stack.
-  } finally {
-    Error.stackTraceLimit = stackTraceLimit;
-    if (prepare) Object.defineProperty(Error, "prepareStackTrace", prepare);
-    else Reflect.deleteProperty(Error, "prepareStackTrace");
-  }
-  return inside;
+  const sites = callSites(insideEsModule, Number.POSITIVE_INFINITY);
+  return sites === undefined || isInEsm(sites);
 }
 
 /** Whether there is one above the first call for a module other than the main one, which may be one itself. */
