@@ -270,11 +270,6 @@ export class Fiber<T = unknown> extends Coroutine implements PromiseLike<T>, Wai
     return this.get(limit);
   }
 
-  /** @internal Whether somebody will look at its outcome. */
-  get observed(): boolean {
-    return this.#observed;
-  }
-
   #wait(limit: Limit): void {
     if (currentRoot() === (this as unknown))
       throw invalidArgument("fiber", "another one than the one that waits", this);

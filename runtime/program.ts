@@ -1,9 +1,7 @@
 // Which functions are the program's: not Node's own, not V8's, not the runtime's.
 import { types } from "node:util";
 
-import { type Addon, loadAddon } from "./switch";
-
-let addon: Addon | undefined;
+import { loadAddon } from "./switch";
 
 /** What is known of scripts, by the addon's numbers for them. */
 const scripts = new Map<number, boolean>();
@@ -13,7 +11,7 @@ const wrappers = ["node:async_hooks", "node:internal/async_local_storage/", "nod
 
 /** Whether calling `fn` may run the program's code. Only where there is an addon. */
 export function isProgram(fn: unknown): boolean {
-  addon ??= loadAddon();
+  const addon = loadAddon();
   const script = addon.scriptOf(fn);
   if (script === 0) return types.isProxy(fn);
   let known = scripts.get(script);

@@ -7,11 +7,15 @@
 // that way, from before there is any that is hot.
 import { loadAddon } from "../switch";
 
+const [major = 0, minor = 0] = process.versions.v8.split(".").map(Number);
+const mayAllocate = major > 12 || (major === 12 && minor >= 5);
+
 /**
  * Makes V8 call those functions as all others. Not before Node's modules are loaded that are needed anyway: with any such
  * setting V8 no longer takes the code that Node has compiled for them beforehand.
  */
 export function forbidFastCalls(): void {
+  if (!mayAllocate) return;
   try {
     loadAddon().forbidFastCalls();
   } catch {

@@ -1,5 +1,6 @@
 // What JavaScript sees of the coroutines. No argument is checked here: coroutine.ts is the only caller.
 #include <cstdlib>
+#include <initializer_list>
 
 #include "cached_files.h"
 #include "coroutine.h"
@@ -134,22 +135,27 @@ void Cleanup(void* data) {
   delete instance;
 }
 
+struct Named {
+  const char* name;
+  FunctionCallback callback;
+};
+
 // False where the stack is too full for it, and an exception is on its way.
-bool Export(Local<Context> context, Local<Object> target, const char* name, FunctionCallback callback, void* data) {
+bool Export(Local<Context> context, Local<Object> target, void* data, std::initializer_list<Named> functions) {
   Isolate* isolate = Isolate::GetCurrent();
-  Local<String> key = ToString(isolate, name);
-  Local<Function> function;
-  if (!Function::New(context, callback, External::New(isolate, data)).ToLocal(&function)) return false;
-  function->SetName(key);
-  return target->Set(context, key, function).FromMaybe(false);
+  for (const Named& one : functions) {
+    Local<String> key = ToString(isolate, one.name);
+    Local<Function> function;
+    if (!Function::New(context, one.callback, External::New(isolate, data)).ToLocal(&function)) return false;
+    function->SetName(key);
+    if (!target->Set(context, key, function).FromMaybe(false)) return false;
+  }
+  return true;
 }
 
 // forbidFastCalls(): see guards/fast-calls.ts
 void ForbidFastCalls(const FunctionCallbackInfo<Value>& args) {
-  // Before that version, such calls cannot allocate.
-  if (V8_MAJOR_VERSION > 12 || (V8_MAJOR_VERSION == 12 && V8_MINOR_VERSION >= 5)) {
-    v8::V8::SetFlagsFromString("--no-turbo-fast-api-calls");
-  }
+  v8::V8::SetFlagsFromString("--no-turbo-fast-api-calls");
 }
 
 // open("swap" | "handoff", main): the functions above, for this environment's carrier. Throws why it can't.
@@ -169,15 +175,18 @@ void Open(const FunctionCallbackInfo<Value>& args) {
   Carrier* carrier = instance->carrier.get();
   carrier->SetMain(args[1].As<Function>());
   Local<Object> functions = Object::New(isolate);
-  const bool exported = Export(context, functions, "acquire", Acquire, carrier) &&
-                        Export(context, functions, "resume", Resume, carrier) &&
-                        Export(context, functions, "suspend", Suspend, carrier) &&
-                        Export(context, functions, "rest", Rest, carrier) &&
-                        Export(context, functions, "hasRoom", HasRoom, carrier) &&
-                        Export(context, functions, "counts", Counts, carrier) &&
-                        Export(context, functions, "inspect", Inspect, carrier) &&
-                        Export(context, functions, "withoutContexts", WithoutContexts, carrier) &&
-                        Export(context, functions, "uncaught", Uncaught, carrier);
+  const bool exported = Export(context, functions, carrier,
+      {
+          {"acquire", Acquire},
+          {"resume", Resume},
+          {"suspend", Suspend},
+          {"rest", Rest},
+          {"hasRoom", HasRoom},
+          {"counts", Counts},
+          {"inspect", Inspect},
+          {"withoutContexts", WithoutContexts},
+          {"uncaught", Uncaught},
+      });
   if (!exported) {
     instance->carrier.reset();
     return;
@@ -259,10 +268,13 @@ void OpenFileWork(const FunctionCallbackInfo<Value>& args) {
   Local<Context> context = instance->context.Get(isolate);
   Local<Object> functions = Object::New(isolate);
   std::shared_ptr<FileWork> files = FileWork::Create(context, args[0].As<Function>(), args[1].As<Function>());
-  const bool exported = Export(context, functions, "start", StartJob, files.get()) &&
-                        Export(context, functions, "cancel", CancelJob, files.get()) &&
-                        Export(context, functions, "watch", Watch, files.get()) &&
-                        Export(context, functions, "unwatch", Unwatch, files.get());
+  const bool exported = Export(context, functions, files.get(),
+      {
+          {"start", StartJob},
+          {"cancel", CancelJob},
+          {"watch", Watch},
+          {"unwatch", Unwatch},
+      });
   if (!exported) return;
   instance->files = std::move(files);
   args.GetReturnValue().Set(functions);
@@ -274,17 +286,20 @@ NODE_MODULE_INIT() {
   Isolate* isolate = Isolate::GetCurrent();
   auto* instance = new Instance{isolate, v8::Global<Context>(isolate, context), nullptr, nullptr, {}};
   node::AddEnvironmentCleanupHook(isolate, Cleanup, instance);
-  [[maybe_unused]] const bool exported = Export(context, exports, "open", Open, instance) &&
-                                         Export(context, exports, "forbidFastCalls", ForbidFastCalls, instance) &&
-                                         Export(context, exports, "monitor", StartMonitor, instance) &&
-                                         Export(context, exports, "unmonitor", StopMonitor, instance) &&
-                                         Export(context, exports, "readCached", ReadCached, instance) &&
-                                         Export(context, exports, "existsCached", ExistsCached, instance) &&
-                                         Export(context, exports, "readNow", ReadDescriptorNow, instance) &&
-                                         Export(context, exports, "scriptOf", ScriptOf, instance) &&
-                                         Export(context, exports, "scriptName", ScriptName, instance) &&
-                                         Export(context, exports, "transfer", Transfer, instance) &&
-                                         Export(context, exports, "fileWork", OpenFileWork, instance);
+  [[maybe_unused]] const bool exported = Export(context, exports, instance,
+      {
+          {"open", Open},
+          {"forbidFastCalls", ForbidFastCalls},
+          {"monitor", StartMonitor},
+          {"unmonitor", StopMonitor},
+          {"readCached", ReadCached},
+          {"existsCached", ExistsCached},
+          {"readNow", ReadDescriptorNow},
+          {"scriptOf", ScriptOf},
+          {"scriptName", ScriptName},
+          {"transfer", Transfer},
+          {"fileWork", OpenFileWork},
+      });
 }
 
 }  // namespace runtime

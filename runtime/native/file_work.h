@@ -22,7 +22,8 @@ class FileWork : public std::enable_shared_from_this<FileWork> {
   ~FileWork();
 
   // Puts a job into the pool. Its result: what was read, as text or as a Buffer; what was made; undefined if it is for
-  // Node's own functions to do, null if because it is no plain file. Returns its id; 0 if the environment ends, and nothing is begun any more.
+  // Node's own functions to do, null if that is because it is no plain file. Returns its id; 0 if the environment ends, and
+  // nothing is begun any more.
   uint32_t Start(std::unique_ptr<FileJob> job, bool as_text);
   // Nobody waits for the job any more: it ends as soon as it can, and nothing is said of it.
   void Cancel(uint32_t id);
