@@ -402,14 +402,6 @@ function closeDatagrams(socket: dgram.Socket): void {
   }
 }
 
-function refused(fn: () => unknown): void {
-  try {
-    fn();
-  } catch (error) {
-    if (!(error instanceof TypeError)) throw error;
-  }
-}
-
 /** A request whose other side reads nothing until it is let. */
 function message(block: (one: http.ClientRequest) => void): () => Trial {
   return () => {

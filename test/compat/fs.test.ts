@@ -663,3 +663,27 @@ describe.runIf(fibers)("a path with a null byte", () => {
     rmSync(directory, { recursive: true });
   });
 });
+
+it.runIf(fibers)(
+  "a program whose Error is frozen writes as any other, and may look at its stack as it likes",
+  async () => {
+    const program = `
+    require("runtime/patch");
+    const { spawn } = require("runtime");
+    const fs = require("node:fs");
+    const fd = fs.openSync("/dev/null", "w");
+    const own = () => "own";
+    const before = Error.prepareStackTrace;
+    spawn(() => {
+      fs.writeSync(fd, "x");
+      console.log(Error.prepareStackTrace === before, Error.stackTraceLimit);
+      Error.prepareStackTrace = own;
+      fs.writeSync(fd, "x");
+      console.log(Error.prepareStackTrace === own);
+      Object.freeze(Error);
+      console.log(fs.writeSync(fd, "xy"));
+    });`;
+    const { stdout, stderr } = await run(program, { flags: ["--stack-trace-limit=7"] });
+    expect([stdout, stderr]).toEqual(["true 7\ntrue\n2\n", ""]);
+  },
+);
