@@ -9,6 +9,7 @@ import { Readable } from "node:stream";
 import { begin } from "../runtime/coroutine";
 import type { AnyFunction } from "../runtime/disguise";
 import type { Fiber } from "../runtime/fiber";
+import { hidden } from "../runtime/hidden";
 import { raise, schedule } from "../runtime/hub";
 import { laterListener, runListener, serverFibers, startsFiber } from "../runtime/listener";
 import { type Flow, isPausedByProgram } from "../runtime/park/operations/streams";
@@ -89,12 +90,12 @@ class Backlog {
       begin(fiber);
       return;
     }
-    backlogs.delete(this.#owner);
+    backlogs.set(this.#owner, undefined);
     this.#release?.();
   }
 }
 
-const backlogs = new WeakMap<object, Backlog>();
+const backlogs = hidden<object, Backlog>();
 
 /**
  * How an event's listeners are called: in order, after those of the emitter's events before it; each by itself; or as

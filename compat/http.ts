@@ -39,7 +39,9 @@ function send(request: AnyFunction, args: unknown[], body: unknown): http.Incomi
     req.on("error", (error: Error) => waiter.reject(error));
     // Not for the timeout of an agent (the global one has five seconds): Node lets such a request go on, too.
     if (args.some(hasTimeout)) req.once("timeout", () => req.destroy(timedOut()));
-    req.once("close", () => waiter.reject(new Error("the request was closed before there was a response")));
+    req.once("close", () => {
+      if (waiter.pending) waiter.reject(new Error("the request was closed before there was a response"));
+    });
     req.end(body);
     return () => req.destroy();
   });

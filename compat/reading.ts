@@ -2,6 +2,7 @@
 import type { Readable } from "node:stream";
 
 import { block, withFiberStack } from "../runtime/block";
+import { hidden } from "../runtime/hidden";
 import { schedule } from "../runtime/hub";
 import { type Chunk, DataListener, keepErrors, putBack, type Reading } from "../runtime/park/operations/streams";
 import { Semaphore } from "../runtime/sync/semaphore";
@@ -13,8 +14,9 @@ function isLeftAlone(stream: Readable): boolean {
   );
 }
 
+const sources = hidden<Readable, Source>();
+
 class Source {
-  static readonly #all = new WeakMap<Readable, Source>();
   readonly #stream: Readable;
   /** One fiber reads, others wait for their turn. */
   readonly #turn = new Semaphore(1);
@@ -23,8 +25,8 @@ class Source {
   #scheduled = false;
 
   static of(stream: Readable): Source {
-    let source = Source.#all.get(stream);
-    if (!source) Source.#all.set(stream, (source = new Source(stream)));
+    let source = sources.get(stream);
+    if (!source) sources.set(stream, (source = new Source(stream)));
     return source;
   }
 

@@ -4,6 +4,8 @@ import type { EventEmitter } from "node:events";
 import { Socket } from "node:net";
 import type { Readable, Writable } from "node:stream";
 
+import { hidden } from "../../hidden";
+
 export type Chunk = Buffer | string;
 
 /**
@@ -109,15 +111,15 @@ export function putBack(stream: Readable, pieces: Chunk[]): void {
   stream.unshift(joined(pieces), stream.readableEncoding ?? undefined);
 }
 
-const keptSockets = new WeakSet<Socket>();
+const keepsErrors = hidden<Socket, true>();
 
 /**
  * For sockets in blocking use: what happens between two calls is told by the next call, so that a peer that goes away
  * in between does not bring the process down.
  */
 export function keepErrors(stream: object): void {
-  if (!(stream instanceof Socket) || keptSockets.has(stream)) return;
-  keptSockets.add(stream);
+  if (!(stream instanceof Socket) || keepsErrors.get(stream)) return;
+  keepsErrors.set(stream, true);
   stream.on("error", () => {});
 }
 
@@ -249,20 +251,21 @@ function hand(stream: Writable, handOver: (callback: Done) => void, finished: ()
   if (!over) guard ??= Guard.of(stream).add(finish);
 }
 
+const guards = hidden<Writable, Guard>();
+
 /**
  * Watches a stream that has been handed something. An error is told to the callback of the write and also emitted,
  * before or after; and some streams (HTTP messages) only say "close" and never call. One set of listeners serves any
  * number of writes.
  */
 class Guard {
-  static readonly #guards = new WeakMap<Writable, Guard>();
   readonly #stream: Writable;
   readonly #pending = new Set<Done>();
   #stop: (() => void) | null = null;
 
   static of(stream: Writable): Guard {
-    let guard = Guard.#guards.get(stream);
-    if (!guard) Guard.#guards.set(stream, (guard = new Guard(stream)));
+    let guard = guards.get(stream);
+    if (!guard) guards.set(stream, (guard = new Guard(stream)));
     return guard;
   }
 
