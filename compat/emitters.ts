@@ -120,8 +120,9 @@ export function listenInFibers<E extends EventEmitter>(
         const manner = listeners && mannerOf(event, this);
         // biome-ignore lint/complexity/noArguments: most events come this way, and need no array of their own
         if (!manner) return Reflect.apply(emit, this, arguments as never);
+        const args: unknown[] = []; // Array.from would take ten times as long
         // biome-ignore lint/complexity/noArguments: the same ones
-        const args = Array.from(arguments);
+        for (let i = 0; i < arguments.length; i++) args.push(arguments[i]);
         // In what follows, undefined tells that a listener has suspended.
         if (manner === "each") return runListener(emit, this, args, nameOf(event)) ?? true;
         if (manner === "work" && !serverFibers.reached)

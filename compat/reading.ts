@@ -4,7 +4,7 @@ import type { Readable } from "node:stream";
 import { block, withFiberStack } from "../runtime/block";
 import { hidden } from "../runtime/hidden";
 import { schedule } from "../runtime/hub";
-import { type Chunk, DataListener, keepErrors, putBack, type Reading } from "../runtime/park/operations/streams";
+import { type Chunk, DataListener, keepErrors, putBack, type Reading, Want } from "../runtime/park/operations/streams";
 import { Semaphore } from "../runtime/sync/semaphore";
 
 /** Whether nobody else takes a stream's data. */
@@ -49,13 +49,13 @@ class Source {
     }
   }
 
-  #wait(anyChunk: boolean): Chunk | undefined {
+  #wait(want: Want): Chunk | undefined {
     return block<Chunk | undefined>((waiter) => {
-      const byChunk = anyChunk && (this.#data?.byChunk || isLeftAlone(this.#stream));
+      const byChunk = want !== Want.More && (this.#data?.byChunk || isLeftAlone(this.#stream));
       if (this.#data?.byChunk !== byChunk) this.#stop();
       const data = (this.#data ??= new DataListener(this.#stream, byChunk));
       waiter.discard = (chunk) => chunk !== undefined && putBack(this.#stream, [chunk]);
-      data.wait((error, chunk) => (error ? waiter.reject(error) : waiter.resolve(chunk)));
+      data.wait(want, (error, chunk) => (error ? waiter.reject(error) : waiter.resolve(chunk)));
       return () => this.#stop();
     });
   }

@@ -59,7 +59,8 @@ async function carryOut<T>(signal: AbortSignal, socket: net.Socket, reading: Rea
   const data = new DataListener(socket);
   try {
     while (!step.done) {
-      await promised<void>(signal, (_, done) => data.wait(done));
+      const want = step.value;
+      await promised<void>(signal, (_, done) => data.wait(want, done));
       step = reading.next();
     }
     return step.value;

@@ -8,21 +8,26 @@ import { hidden } from "../../hidden";
 
 export type Chunk = Buffer | string;
 
-/**
- * Yields when it needs more data than there is: see `DataListener`. It yields whether any chunk will do; then it may be
- * given the next one.
- */
-export type Reading<T> = Generator<boolean, T, Chunk | undefined>;
+/** What a reading waits for: more in the stream's buffer; the next chunk, which it may be given; or all there will be. */
+export const enum Want {
+  More,
+  Chunk,
+  All,
+}
+
+/** Yields what it wants when it needs more data than there is: see `DataListener`. */
+export type Reading<T> = Generator<Want, T, Chunk | undefined>;
 
 /** Called once, with the error if there is one. */
 export type Done = (error?: Error | null) => void;
 
+type Listeners = Record<string, (...args: never[]) => void>;
+
 /** Adds listeners by event. The returned function takes them back. */
-export function heed(emitter: EventEmitter, listeners: Record<string, (...args: never[]) => void>): () => void {
-  const all = Object.entries(listeners) as [string, (...args: unknown[]) => void][];
-  for (const [event, listener] of all) emitter.on(event, listener);
+export function heed(emitter: EventEmitter, listeners: Listeners): () => void {
+  for (const event in listeners) emitter.on(event, listeners[event] as never);
   return () => {
-    for (const [event, listener] of all) emitter.off(event, listener);
+    for (const event in listeners) emitter.off(event, listeners[event] as never);
   };
 }
 
@@ -39,8 +44,8 @@ export function timedOut(syscall: string): Error {
   return Object.assign(new Error(`${syscall} ETIMEDOUT`), { code: "ETIMEDOUT", syscall });
 }
 
-/** The next chunk, or `size` bytes of it; null at the end. */
-export function* readChunk(stream: Readable, size?: number): Reading<Chunk | null> {
+/** The next chunk, or `size` bytes of it; null at the end. With `all`, the chunk is all that is to come, if it can be. */
+export function* readChunk(stream: Readable, size?: number, all = false): Reading<Chunk | null> {
   const count = stream.readableObjectMode ? undefined : size;
   // Asked for nothing, a stream never has it.
   if (count === 0) return stream.readableEncoding === null ? Buffer.alloc(0) : "";
@@ -50,7 +55,7 @@ export function* readChunk(stream: Readable, size?: number): Reading<Chunk | nul
     if (stream.errored) throw stream.errored;
     if (stream.readableEnded) return null;
     if (stream.destroyed || stream.closed) throw prematureClose();
-    const given = yield count === undefined;
+    const given = yield count === undefined ? (all ? Want.All : Want.Chunk) : Want.More;
     if (given !== undefined) return given;
   }
 }
@@ -82,14 +87,23 @@ export function* readLine(stream: Readable, encoding: BufferEncoding): Reading<s
   }
 }
 
-/** All that is still to come. Left early, it puts back what it has taken. */
+/** All that is still to come, as text. Left early, it puts back what it has taken. */
 export function* readText(stream: Readable, encoding: BufferEncoding): Reading<string> {
+  return (yield* readAll(stream)).toString(encoding);
+}
+
+/** All that is still to come. Left early, it puts back what it has taken. */
+export function* readAll(stream: Readable): Reading<Chunk> {
   const pieces: Chunk[] = [];
   let whole = false;
   try {
-    for (let chunk = yield* readChunk(stream); chunk !== null; chunk = yield* readChunk(stream)) pieces.push(chunk);
+    for (;;) {
+      const chunk = yield* readChunk(stream, undefined, true);
+      if (chunk === null) break;
+      pieces.push(chunk);
+    }
     whole = true;
-    return joined(pieces).toString(encoding);
+    return joined(pieces);
   } finally {
     if (!whole) putBack(stream, pieces);
   }
@@ -152,6 +166,9 @@ export class DataListener {
   /** What was to be seen of the stream's flow before. */
   readonly #flowing: boolean | null;
   #done: ((error?: Error | null, chunk?: Chunk) => void) | null = null;
+  #all = false;
+  /** Chunks on their way to who wants all of them. */
+  #pieces: Chunk[] = [];
   #failure: Error | null = null;
 
   constructor(stream: Readable, byChunk = false) {
@@ -160,21 +177,23 @@ export class DataListener {
     this.#flowing = stream.readableFlowing;
     const more = () => this.#settle();
     const data = (chunk: Chunk) => {
-      if (this.#done !== null) this.#settle(chunk); // else it is being read
+      if (this.#done === null) return; // it is being read
+      if (this.#all) this.#pieces.push(chunk);
+      else this.#settle(chunk);
     };
     if (byChunk) this.#stream.readableFlowing = false; // or the listener would make it flow
-    this.#stop = heed(stream, {
-      ...(byChunk ? { data } : { readable: more }),
-      end: more,
-      close: more,
-      error: (error: Error) => this.#fail(error),
-      ...(stream instanceof Socket && { timeout: () => this.#done && this.#fail(timedOut("read")) }),
-    });
+    const fail = (error: Error) => this.#fail(error);
+    const listeners: Listeners = { end: more, close: more, error: fail };
+    if (byChunk) listeners.data = data;
+    else listeners.readable = more;
+    if (stream instanceof Socket) listeners.timeout = () => this.#done && this.#fail(timedOut("read"));
+    this.#stop = heed(stream, listeners);
   }
 
-  /** Calls `done` when there may be more to read, or with an error, or with the chunk that has come. */
-  wait(done: (error?: Error | null, chunk?: Chunk) => void): void {
+  /** Calls `done` when there may be more to read, or with an error, or with the chunk that has come, or all of them. */
+  wait(want: Want, done: (error?: Error | null, chunk?: Chunk) => void): void {
     this.#done = done;
+    this.#all = want === Want.All;
     startTimeout(this.#stream);
     if (this.#failure !== null) this.#settle();
     else if (this.byChunk) this.#stream.readableFlowing = true;
@@ -186,6 +205,7 @@ export class DataListener {
     this.#stop();
     if (!this.byChunk) return;
     const stream = this.#stream;
+    putBack(stream as Readable, this.#pieces);
     if (!waited && stream.readableFlowing !== false) return; // the program has resumed it
     stream.readableFlowing = isPausedByProgram(stream) ? false : this.#flowing;
     // A listener that was added meanwhile found it paused, and did not make it flow.
@@ -202,7 +222,10 @@ export class DataListener {
     if (done === null) return;
     this.#done = null;
     if (this.byChunk) this.#stream.readableFlowing = false;
-    done(this.#failure, chunk);
+    const pieces = this.#pieces;
+    this.#pieces = [];
+    if (this.#failure !== null) putBack(this.#stream as Readable, pieces);
+    done(this.#failure, pieces.length === 0 ? chunk : joined(pieces));
   }
 }
 
