@@ -1,6 +1,6 @@
 // Runs the tests: once with every switch, in one Node.
 //   node scripts/test.mjs [--node BINARY] [--switch NAME] [--tally FILE] [arguments of vitest...]
-// --tally adds a line "PASSED FAILED" to FILE for each run.
+// --tally adds a line "PASSED FAILED" to FILE for each run, and a line for each test that failed.
 import { execFileSync, spawnSync } from "node:child_process";
 import { appendFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -47,10 +47,9 @@ function run(binary, name, rest) {
     .split("\n");
   const counts = files.map((file) => {
     const one = runVitest(binary, name, [...rest.filter((argument) => argument.startsWith("-")), file]);
-    if (!one.reported) console.log(`CRASHED ${file}`);
-    return one;
+    return one.reported ? one : { ...one, names: [`${file}: crashed`] };
   });
-  return sum(counts, "failed") > 0 ? counts : [...counts, { passed: 0, failed: 1 }]; // it did crash, just not again
+  return sum(counts, "failed") > 0 ? counts : [...counts, whole]; // it did crash, just not again
 }
 
 function runVitest(binary, name, rest) {
@@ -72,23 +71,31 @@ function runVitest(binary, name, rest) {
 
 // A file that broke before its first test, and a run that broke without a failing test, count as one failure.
 function count(status, report) {
-  const files = report?.testResults ?? [];
-  const broken = files.filter((file) => file.status === "failed" && file.assertionResults.length === 0).length;
-  const failed = (report?.numFailedTests ?? 0) + broken;
-  return { passed: report?.numPassedTests ?? 0, failed: status !== 0 && failed === 0 ? 1 : failed };
+  const names = (report?.testResults ?? []).flatMap(failures);
+  if (status !== 0 && names.length === 0) names.push(report ? "vitest itself" : "a process that crashed");
+  return { passed: report?.numPassedTests ?? 0, failed: names.length, names };
+}
+
+function failures({ name, status, message, assertionResults }) {
+  const tests = assertionResults.filter((test) => test.status === "failed").map((test) => test.fullName);
+  if (status === "failed" && assertionResults.length === 0) tests.push(message.split("\n")[0]);
+  return tests.map((test) => `${path.relative(root, name)}: ${test}`);
 }
 
 const sum = (counts, key) => counts.reduce((total, one) => total + one[key], 0);
 
 const { node, switches, tally, rest } = readArguments();
 freshenAddon(node);
+const version = execFileSync(node, ["-p", "process.versions.node"], { encoding: "utf8" }).trim();
 const lines = [];
 for (const name of switches) {
   const counts = run(node, name, rest);
   const passed = sum(counts, "passed");
   const failed = sum(counts, "failed");
   lines.push(`RUNTIME_SWITCH=${name}: ${passed} passed, ${failed} failed`);
-  if (tally) appendFileSync(tally, `${passed} ${failed}\n`);
+  const names = counts.flatMap((one) => one.names.map((test) => `FAILED on Node ${version}, ${name}: ${test}`));
+  lines.push(...names);
+  if (tally) appendFileSync(tally, [`${passed} ${failed}`, ...names, ""].join("\n"));
   if (failed > 0) process.exitCode = 1;
 }
 console.log(`\n${lines.join("\n")}`);
