@@ -7,7 +7,9 @@ import path from "node:path";
 import { Readable } from "node:stream";
 import { sleepSync } from "node:timers";
 import zlib from "node:zlib";
-import express, { type ErrorRequestHandler, type Express, type Request, type Response } from "express";
+import express5, { type ErrorRequestHandler, type Express, type Request, type Response } from "express";
+// @ts-expect-error the declarations are those of version 5
+import express4 from "express-4";
 import session, { type SessionData } from "express-session";
 import { Fiber, sleep, wait, wrap } from "runtime";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -23,7 +25,10 @@ declare module "express-session" {
   }
 }
 
-describeFibers("Express", () => {
+describeFibers("Express 5", () => behavesWith(express5));
+describeFibers("Express 4", () => behavesWith(express4));
+
+function behavesWith(express: typeof express5): void {
   let app: Express;
   let server: Server;
   let origin: string;
@@ -470,4 +475,4 @@ describeFibers("Express", () => {
     await until(() => error);
     expect(error?.type).toBe("request.aborted");
   });
-});
+}
