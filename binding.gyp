@@ -11,8 +11,10 @@
         "runtime/native/handoff.cc",
         "runtime/native/monitor.cc",
         "runtime/native/origin.cc",
+        "runtime/native/readiness.cc",
         "runtime/native/stacks.cc",
-        "runtime/native/swap.cc"
+        "runtime/native/swap.cc",
+        "runtime/native/transfer.cc"
       ],
       "conditions": [
         ["OS=='linux' and target_arch=='x64'", { "sources": ["runtime/native/swap_x64.S"] }],

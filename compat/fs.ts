@@ -15,9 +15,9 @@ import type { AnyFunction } from "../runtime/disguise";
 import { FiberExit, invalidReturn } from "../runtime/errors";
 import { existsCached, readCached, readNow } from "./cached-files";
 import { calledExclusively } from "./exclusive";
-import { forget, transfer } from "./file-work";
 import { type Args, call, open, start, twins } from "./fs-twins";
 import type { Define, ModulePatch } from "./patching";
+import { forget, transfer } from "./readiness";
 import { copy, isView, makeDirectories, readWhole, remove, slice, writeAll, writeWhole } from "./whole-files";
 
 /** In a fiber `cooperative`, else Node's own function. */

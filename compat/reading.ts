@@ -6,6 +6,7 @@ import { hidden } from "../runtime/hidden";
 import { schedule } from "../runtime/hub";
 import { type Chunk, DataListener, keepErrors, putBack, type Reading, Want } from "../runtime/park/operations/streams";
 import { Semaphore } from "../runtime/sync/semaphore";
+import { type DirectSocket, directly } from "./direct-socket";
 
 /** Whether nobody else takes a stream's data. */
 function isLeftAlone(stream: Readable): boolean {
@@ -22,6 +23,8 @@ class Source {
   readonly #turn = new Semaphore(1);
   /** Kept from one reading to the next, if that follows at once: to add and to remove listeners costs more than to read. */
   #data: DataListener | null = null;
+  /** Likewise kept in use. */
+  #direct: DirectSocket | null = null;
   #scheduled = false;
 
   static of(stream: Readable): Source {
@@ -50,6 +53,10 @@ class Source {
   }
 
   #wait(want: Want): Chunk | undefined {
+    if (this.#canReceive()) {
+      const chunk = this.#receive(want);
+      if (chunk !== null) return chunk;
+    }
     return block<Chunk | undefined>((waiter) => {
       const byChunk = want !== Want.More && (this.#data?.byChunk || isLeftAlone(this.#stream));
       if (this.#data?.byChunk !== byChunk) this.#stop();
@@ -60,15 +67,31 @@ class Source {
     });
   }
 
+  /** Whether it is a socket that is nobody else's. */
+  #canReceive(): boolean {
+    this.#direct = directly(this.#stream);
+    return this.#data === null && this.#direct?.canReceive === true && isLeftAlone(this.#stream);
+  }
+
+  /** A chunk; undefined if there is something for the reading to look at; null if the stream has something to tell. */
+  #receive(want: Want): Chunk | undefined | null {
+    const chunk = (this.#direct as DirectSocket).receive();
+    if (chunk === undefined) return this.#stream.destroyed ? undefined : null;
+    if (want !== Want.More) return chunk;
+    this.#stream.push(chunk);
+    return undefined;
+  }
+
   #stop(): void {
     this.#data?.stop();
     this.#data = null;
+    this.#direct?.leave();
   }
 
   #leave(done: boolean): void {
     if (!done || this.#data?.byChunk === false) this.#stop();
     this.#turn.release();
-    if (this.#data === null || this.#scheduled) return;
+    if (this.#scheduled || (this.#data === null && !this.#direct?.taken)) return;
     this.#scheduled = true;
     schedule(this);
   }

@@ -9,6 +9,7 @@ import { block, withFiberStack } from "../runtime/block";
 import { invalidArgument, outOfRange } from "../runtime/errors";
 import { checkLimit } from "../runtime/limit";
 import { type Chunk, type Done, end, keepErrors, readChunk, readText, write } from "../runtime/park/operations/streams";
+import { directly } from "./direct-socket";
 import { holdFlow, inOrder, listenInFibers } from "./emitters";
 import type { ModulePatch } from "./patching";
 import { carryOut } from "./reading";
@@ -104,7 +105,29 @@ export function checkEncoding(encoding: unknown): void {
 }
 
 export function writeSync(this: Writable, chunk: unknown, encoding?: BufferEncoding): void {
-  handOver(this, (done) => write(this, chunk, encoding, done), writeSync);
+  handOver(this, (done) => sendOrWrite(this, chunk, encoding, done), writeSync);
+}
+
+/** Mostly the system takes at once what a socket is given, and Node's stream need not know. */
+function sendOrWrite(stream: Writable, chunk: unknown, encoding: BufferEncoding | undefined, done: Done): void {
+  const direct = directly(stream);
+  const bytes = direct && bytesOf(chunk, encoding, stream);
+  const sent = bytes ? direct.send(bytes) : 0;
+  if (sent instanceof Error) {
+    stream.destroy(sent);
+    done(sent);
+  } else if (!bytes || sent === 0) write(stream, chunk, encoding, done);
+  else if (sent === bytes.length) done();
+  else write(stream, bytes.subarray(sent), undefined, done);
+}
+
+function bytesOf(chunk: unknown, encoding: BufferEncoding | undefined, stream: Writable): Uint8Array | undefined {
+  if (chunk instanceof Uint8Array) return chunk;
+  if (typeof chunk !== "string") return undefined;
+  const { defaultEncoding } = (stream as unknown as { _writableState: { defaultEncoding: BufferEncoding } })
+    ._writableState;
+  const actual = encoding ?? defaultEncoding;
+  return Buffer.isEncoding(actual) ? Buffer.from(chunk, actual) : undefined;
 }
 
 export function endSync(this: Writable, chunk?: unknown, encoding?: BufferEncoding): void {

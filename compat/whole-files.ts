@@ -6,8 +6,9 @@ import path = require("node:path");
 import { block } from "../runtime/block";
 import { FileJob } from "../runtime/switch";
 import { encodingOf, pathOf, utf8 } from "./cached-files";
-import { inPool, transfer, writerOf } from "./file-work";
+import { inPool } from "./file-work";
 import { type Args, call, open } from "./fs-twins";
+import { transfer, writerOf } from "./readiness";
 
 const { O_APPEND, O_CREAT, O_EXCL, O_NONBLOCK, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY } = fs.constants;
 // Of a pipe, a terminal or a socket. It never waits, unlike others.

@@ -61,16 +61,22 @@ export interface Addon {
    * `readSync` and `writeSync` do.
    */
   transfer(fd: number, parts: readonly NodeJS.ArrayBufferView[], writing: boolean): number | null | undefined;
+  /** What has come to a socket, up to so much as `room` holds; 0 at its end; or an error's negative number, EAGAIN's if none. */
+  receive(fd: number, room: Buffer): Buffer | number;
+  /** Gives bytes to a socket: how many it has taken, or an error's negative number. */
+  send(fd: number, bytes: Uint8Array): number;
   /**
    * Begins work on files for this thread.
    * @param done a job has ended. An error, or the result; undefined if the job is for Node's own functions to do,
    * null if that is because it is no plain file.
-   * @param ready a watched descriptor is ready
    */
-  fileWork(
-    done: (id: number, error: Error | undefined, result: unknown) => void,
-    ready: (watch: number) => void,
-  ): FileWork;
+  fileWork(done: (id: number, error: Error | undefined, result: unknown) => void): FileWork;
+  /**
+   * Begins to tell what is ready to this thread.
+   * @param ready so many descriptors are
+   * @param found where their numbers are then; that of one whose other end has hung up as -1 - number
+   */
+  readiness(ready: (count: number) => void, found: Int32Array): Readiness;
 }
 
 /** What a thread of the pool does in one go; see native/file_jobs.h. */
@@ -99,12 +105,18 @@ export interface FileWork {
   ): number;
   /** Nobody waits for the job any more. */
   cancel(id: number): void;
+}
+
+export interface Readiness {
   /**
    * Tells when a descriptor can be read from, or written to, as often as it is.
    * @returns another descriptor for the same open file, until `unwatch`; or an error's negative number if it cannot be told
    */
   watch(fd: number, writing: boolean): number;
   unwatch(watch: number): void;
+  /** Tells each time that more has come to a socket, until `disregard` or until it is closed. 0, or an error's negative number. */
+  attend(fd: number): number;
+  disregard(fd: number): void;
 }
 
 export interface Switch {

@@ -7,6 +7,7 @@
 // are out of reach.)
 import { current, pinned } from "../coroutine";
 import { type AnyFunction, disguise, replace } from "../disguise";
+import { loadAddon } from "../switch";
 
 const why = "a native addon's function is on the stack";
 const wrappers = new WeakMap<object, unknown>();
@@ -67,6 +68,8 @@ function guardExport(value: unknown): unknown {
 }
 
 export function guardAddons(): void {
+  const own = loadAddon(); // it knows what it does, and is called for every event and every chunk
+  wrappers.set(own, own);
   for (const module of Object.values(require.cache)) {
     if (module?.filename?.endsWith(".node")) module.exports = guardExport(module.exports);
   }

@@ -6,6 +6,8 @@
 #include "coroutine.h"
 #include "file_work.h"
 #include "origin.h"
+#include "readiness.h"
+#include "transfer.h"
 
 #if NODE_MODULE_VERSION < 115
 #error "Node 20 or later is needed"
@@ -33,6 +35,7 @@ struct Instance {
   v8::Global<Context> context;
   std::unique_ptr<Carrier> carrier;
   std::shared_ptr<FileWork> files;
+  std::shared_ptr<Readiness> readiness;
   Pulse pulse;
 };
 
@@ -249,34 +252,64 @@ void StartJob(const FunctionCallbackInfo<Value>& args) {
 // cancel(id)
 void CancelJob(const FunctionCallbackInfo<Value>& args) { FileWorkOf(args)->Cancel(args[0].As<v8::Uint32>()->Value()); }
 
-// watch(fd, writing): another descriptor, or an error's number
-void Watch(const FunctionCallbackInfo<Value>& args) {
-  const int fd = static_cast<int>(args[0].As<Integer>()->Value());
-  args.GetReturnValue().Set(FileWorkOf(args)->Watch(fd, args[1]->IsTrue()));
-}
-
-// unwatch(watch)
-void Unwatch(const FunctionCallbackInfo<Value>& args) {
-  FileWorkOf(args)->Unwatch(static_cast<int>(args[0].As<Integer>()->Value()));
-}
-
-// fileWork(done, ready): the functions above
+// fileWork(done): the functions above
 void OpenFileWork(const FunctionCallbackInfo<Value>& args) {
   Isolate* isolate = args.GetIsolate();
   Instance* instance = InstanceOf(args);
   if (instance->files) return Throw(isolate, "another copy of the package has opened it in this thread");
   Local<Context> context = instance->context.Get(isolate);
   Local<Object> functions = Object::New(isolate);
-  std::shared_ptr<FileWork> files = FileWork::Create(context, args[0].As<Function>(), args[1].As<Function>());
+  std::shared_ptr<FileWork> files = FileWork::Create(context, args[0].As<Function>());
   const bool exported = Export(context, functions, files.get(),
       {
           {"start", StartJob},
           {"cancel", CancelJob},
-          {"watch", Watch},
-          {"unwatch", Unwatch},
       });
   if (!exported) return;
   instance->files = std::move(files);
+  args.GetReturnValue().Set(functions);
+}
+
+Readiness* ReadinessOf(const FunctionCallbackInfo<Value>& args) {
+  return static_cast<Readiness*>(args.Data().As<External>()->Value());
+}
+
+int DescriptorOf(const FunctionCallbackInfo<Value>& args) { return args[0].As<v8::Int32>()->Value(); }
+
+// watch(fd, writing): another descriptor, or an error's number
+void Watch(const FunctionCallbackInfo<Value>& args) {
+  args.GetReturnValue().Set(ReadinessOf(args)->Watch(DescriptorOf(args), args[1]->IsTrue()));
+}
+
+// unwatch(watch)
+void Unwatch(const FunctionCallbackInfo<Value>& args) { ReadinessOf(args)->Unwatch(DescriptorOf(args)); }
+
+// attend(fd): 0, or an error's number
+void Attend(const FunctionCallbackInfo<Value>& args) {
+  args.GetReturnValue().Set(ReadinessOf(args)->Attend(DescriptorOf(args)));
+}
+
+// disregard(fd)
+void Disregard(const FunctionCallbackInfo<Value>& args) { ReadinessOf(args)->Disregard(DescriptorOf(args)); }
+
+// readiness(ready, found): the functions above
+void OpenReadiness(const FunctionCallbackInfo<Value>& args) {
+  Isolate* isolate = args.GetIsolate();
+  Instance* instance = InstanceOf(args);
+  if (instance->readiness) return Throw(isolate, "another copy of the package has opened it in this thread");
+  Local<Context> context = instance->context.Get(isolate);
+  Local<Object> functions = Object::New(isolate);
+  std::shared_ptr<Readiness> readiness =
+      Readiness::Create(context, args[0].As<Function>(), args[1].As<v8::Int32Array>());
+  const bool exported = Export(context, functions, readiness.get(),
+      {
+          {"watch", Watch},
+          {"unwatch", Unwatch},
+          {"attend", Attend},
+          {"disregard", Disregard},
+      });
+  if (!exported) return;
+  instance->readiness = std::move(readiness);
   args.GetReturnValue().Set(functions);
 }
 
@@ -284,7 +317,7 @@ void OpenFileWork(const FunctionCallbackInfo<Value>& args) {
 
 NODE_MODULE_INIT() {
   Isolate* isolate = Isolate::GetCurrent();
-  auto* instance = new Instance{isolate, v8::Global<Context>(isolate, context), nullptr, nullptr, {}};
+  auto* instance = new Instance{isolate, v8::Global<Context>(isolate, context), nullptr, nullptr, nullptr, {}};
   node::AddEnvironmentCleanupHook(isolate, Cleanup, instance);
   [[maybe_unused]] const bool exported = Export(context, exports, instance,
       {
@@ -298,7 +331,10 @@ NODE_MODULE_INIT() {
           {"scriptOf", ScriptOf},
           {"scriptName", ScriptName},
           {"transfer", Transfer},
+          {"receive", Receive},
+          {"send", Send},
           {"fileWork", OpenFileWork},
+          {"readiness", OpenReadiness},
       });
 }
 

@@ -1,4 +1,4 @@
-// What files need of the event loop: jobs in its pool, and news of descriptors that are ready.
+// Work on files in the pool of the event loop.
 #pragma once
 
 #include <node.h>
@@ -7,7 +7,6 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
-#include <unordered_set>
 
 #include "file_jobs.h"
 
@@ -16,9 +15,8 @@ namespace runtime {
 // One for each environment that asks for it.
 class FileWork : public std::enable_shared_from_this<FileWork> {
  public:
-  // done(id, error, result): a job has ended. ready(watch): a watched descriptor is.
-  static std::shared_ptr<FileWork> Create(v8::Local<v8::Context> context, v8::Local<v8::Function> done,
-                                          v8::Local<v8::Function> ready);
+  // done(id, error, result): a job has ended.
+  static std::shared_ptr<FileWork> Create(v8::Local<v8::Context> context, v8::Local<v8::Function> done);
   ~FileWork();
 
   // Puts a job into the pool. Its result: what was read, as text or as a Buffer; what was made; undefined if it is for
@@ -27,11 +25,6 @@ class FileWork : public std::enable_shared_from_this<FileWork> {
   uint32_t Start(std::unique_ptr<FileJob> job, bool as_text);
   // Nobody waits for the job any more: it ends as soon as it can, and nothing is said of it.
   void Cancel(uint32_t id);
-
-  // Tells when `fd` can be read from, or written to, as often as it is; until `Unwatch`. Returns a descriptor of its own for
-  // the same open file, by which the watch is known; or libuv's error, EPERM where there is nothing to wait for.
-  int Watch(int fd, bool writing);
-  void Unwatch(int watch);
 
  private:
   struct Running {
@@ -44,8 +37,6 @@ class FileWork : public std::enable_shared_from_this<FileWork> {
   };
 
   FileWork(v8::Isolate* isolate, v8::Local<v8::Context> context);
-  int OpenSet();
-  void OnReady();
   void OnDone(std::unique_ptr<Running> running, int status);
   v8::Local<v8::Value> ErrorOf(const FileJob& job) const;
   v8::Local<v8::Value> ResultOf(Running* running) const;
@@ -55,25 +46,15 @@ class FileWork : public std::enable_shared_from_this<FileWork> {
   v8::Isolate* const isolate_;
   v8::Global<v8::Context> context_;
   v8::Global<v8::Function> done_;
-  v8::Global<v8::Function> ready_;
   uv_loop_t* const loop_;
   node::AsyncCleanupHookHandle hook_;
 
   uint32_t last_id_ = 0;
   std::unordered_map<uint32_t, Running*> running_;
 
-  // An epoll set of our own, which the loop polls. Were the descriptors polled by the loop itself, libuv would make them
-  // non-blocking, and so for every process that shares their open files: a terminal's shell, say.
-  int set_ = -1;
-  uv_poll_t* poll_ = nullptr;
-  std::unordered_set<int> watches_;
-
   bool stopping_ = false;  // the environment ends: no more JavaScript
   void (*stopped_)(void*) = nullptr;
   void* stopped_argument_ = nullptr;
 };
-
-// transfer(fd, parts, writing): what JavaScript calls by that name, see switch.ts.
-void Transfer(const v8::FunctionCallbackInfo<v8::Value>& args);
 
 }  // namespace runtime
