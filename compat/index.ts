@@ -8,6 +8,7 @@ import { dgramPatch } from "./dgram";
 import { dnsPatch } from "./dns";
 import { eventsPatch } from "./events";
 import { fetchPatch } from "./fetch";
+import { fibersPatch } from "./fibers/redirect";
 import { fsPatch } from "./fs";
 import { httpPatch, httpsPatch } from "./http";
 import { http2Patch } from "./http2";
@@ -55,6 +56,7 @@ const patches = new Patches([
   childProcessPatch,
   cryptoPatch,
   zlibPatch,
+  fibersPatch,
 ]);
 
 /** Which modules to patch, by name: `{ fs: true, net: false }`. Those that are not named are patched. */
@@ -80,7 +82,7 @@ export function unpatch(options: PatchOptions = {}): void {
 
 /** @internal What `patch` has come to in this version of Node: for docs/patched.md. */
 export function patchedNames(): PatchedName[] {
-  return patches.patched;
+  return patches.patched.filter(({ module }) => module !== fibersPatch.name); // which is none of Node's
 }
 
 /** Whether a module is patched. */

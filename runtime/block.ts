@@ -1,6 +1,16 @@
 // block(): the one operation under every blocking call.
 import { executionAsyncId } from "node:async_hooks";
-import { type Coroutine, canBlock, current, hasRoom, State, suspend, wake, wakeOnTop } from "./coroutine";
+import {
+  type Coroutine,
+  canBlock,
+  continueOnTop,
+  current,
+  hasRoom,
+  State,
+  suspend,
+  wake,
+  wakeOnTop,
+} from "./coroutine";
 import { cannotSuspend, notInFiber } from "./errors";
 import { schedule } from "./hub";
 
@@ -42,6 +52,12 @@ export class Waiter<T = unknown> {
   /** The operation has failed. */
   reject(error: unknown): void {
     if (this.#settle(Outcome.Rejected, error)) this.#wake();
+  }
+
+  /** As `resolve`, but wherever it is called its fiber continues before it returns, and no other does. */
+  resolveOnTop(value: T): void {
+    if (this.#settle(Outcome.Fulfilled, value) && this.coroutine.state === State.Suspended)
+      continueOnTop(this.coroutine);
   }
 
   /** The operation comes to what a promise comes to. */

@@ -430,13 +430,28 @@ export function wakeOnTop(coroutine: Coroutine): void {
   else coroutine.resume();
 }
 
+/**
+ * Continues a coroutine at once, on top of the running stack whatever that is, and lets nobody else run. If it is a part of
+ * another one, and ends, that one continues, too.
+ */
+export function continueOnTop(coroutine: Coroutine): void {
+  coroutine.resume();
+  const { host } = coroutine;
+  if (coroutine.state === State.Dead && host !== null && host.state === State.Ready) continueOnTop(host);
+}
+
 /** Runs a new coroutine at once, on top of the running stack, until it first suspends; then `left` is called. */
 export function begin(coroutine: Coroutine, left?: () => void): void {
+  beginOnTop(coroutine);
+  if (coroutine.state !== State.Dead) left?.();
+  if (current === null) drain();
+}
+
+/** The same, and lets nobody else run. */
+export function beginOnTop(coroutine: Coroutine): void {
   coroutine.state = State.Ready;
   coroutine.announceStart();
   coroutine.run();
-  if ((coroutine.state as State) !== State.Dead) left?.();
-  if (current === null) drain();
 }
 
 /** Whether the running code may leave its stack, so that what can only block does. */
@@ -575,6 +590,7 @@ function abandoned(stack: number, stackSize: number): void {
   const resource = resources[stack];
   const record = records[stack];
   if (resource === undefined || record === undefined || revive === null) return; // it was at rest, or is gone
+  record.abandoned = true;
   try {
     const coroutine = revive(record, resource, stackSize);
     coroutine.takeOver(stack);
