@@ -32,8 +32,8 @@ class Life extends OwnFiber {
   called = false;
   /** Whether the process was told of its failure, where that was thrown. */
   told = false;
-  /** Ends it, when it appears, without being a failure. */
-  reset: Error | null = null;
+  /** What ends it without being a failure, once it is reset. */
+  zombie: Error | null = null;
 
   constructor(
     readonly owner: LegacyFiber,
@@ -43,8 +43,12 @@ class Life extends OwnFiber {
     super(live, {}, undefined, [fn, args], newRecord(nameOf(fn)));
   }
 
+  isReset(error: unknown): boolean {
+    return this.zombie !== null && error === this.zombie;
+  }
+
   protected override unobserved(error: unknown): void {
-    if (!this.called && !this.told && error !== this.reset) raise(error);
+    if (!this.called && !this.told && !this.isReset(error)) raise(error);
   }
 }
 
@@ -54,7 +58,7 @@ function live(fn: AnyFunction, args: unknown[]): unknown {
 
 function goesUncaught(error: unknown): boolean {
   const life = current as unknown as Life;
-  if (life.called || error === life.reset || error instanceof FiberExit) return false;
+  if (life.called || life.isReset(error) || error instanceof FiberExit) return false;
   life.told = true;
   pinForGood("while its failure is reported");
   return true;
@@ -113,7 +117,7 @@ class LegacyFiber {
     self.#checkYielding();
     if (args.length > 0) throw new TypeError("reset() expects no arguments");
     const zombie = new Error("This Fiber is a zombie");
-    if (self.#life instanceof Life) self.#life.reset = zombie;
+    if (self.#life instanceof Life) self.#life.zombie = zombie;
     return self.#throw(zombie);
   }
 
@@ -132,7 +136,7 @@ class LegacyFiber {
     const fiber = LegacyFiber.current;
     if (fiber === undefined) throw new Error("yield() called with no fiber running");
     const life = fiber.#life as OwnFiber;
-    if (life instanceof Life && life.reset !== null) throw life.reset;
+    if (life instanceof Life && life.zombie !== null) throw life.zombie;
     if (life.record.abandoned) throw new Error("This Fiber is a zombie");
     if (args.length > 1) throw new TypeError("yield() expects 1 or no arguments");
     fiber.#yielded = args.pop(); // which nothing on a suspended stack shall hold
@@ -218,7 +222,7 @@ function innermost(fiber: Coroutine): Coroutine {
 
 function outcome(life: OwnFiber): unknown {
   if (life.successful) return life.value instanceof FiberExit ? undefined : life.value;
-  if (life instanceof Life && life.exception !== life.reset) throw life.exception;
+  if (life instanceof Life && !life.isReset(life.exception)) throw life.exception;
   return undefined;
 }
 
