@@ -1,7 +1,8 @@
 // The package `fibers`: coroutines that yield to whoever runs them, on whatever stack that is.
 //
 // An old-style fiber lives as often as it is run from its start. Each life is a fiber of ours, so that all that blocks, is
-// seen, or is killed elsewhere does so here. And a fiber of ours looks like an old-style one to what runs in it.
+// seen, or is killed elsewhere does so here. And a fiber that a program makes otherwise (`spawn`) looks like an old-style one
+// to what runs in it. Not so a callback's: libraries ask whether they are in a fiber, and in plain Node that is not.
 import { block, type Waiter } from "../../runtime/block";
 import {
   admit,
@@ -124,7 +125,7 @@ class LegacyFiber {
   /** Of the running fiber. */
   static get current(): LegacyFiber | undefined {
     const root = currentRoot() as OwnFiber | null;
-    if (root === null) return undefined;
+    if (root === null || root.implicit) return undefined;
     if (root instanceof Life) return root.owner;
     let view = views.get(root);
     if (!view) views.set(root, (view = new LegacyFiber(null, root)));
@@ -269,7 +270,10 @@ interface FiberConstructor {
   (fn: AnyFunction): Fiber;
   readonly prototype: Fiber;
 
-  /** The fiber that runs now, be it an old-style one or one of `spawn` and the like; undefined if there is none. */
+  /**
+   * The fiber that runs now, be it an old-style one or one of `spawn` and the like; undefined if there is none, and in a
+   * callback, a listener or the main program, though it be in a fiber.
+   */
   readonly current: Fiber | undefined;
   /** How many stacks there are. */
   readonly fibersCreated: number;
@@ -309,6 +313,7 @@ Object.defineProperties(LegacyFiber.prototype, {
   constructor: { value: Fiber, configurable: true, writable: true },
 });
 Object.defineProperties(Fiber, {
+  name: { value: "Fiber" },
   prototype: { value: LegacyFiber.prototype },
   yield: { value: yieldToCaller, configurable: true, enumerable: true, writable: true },
   current: { get: () => LegacyFiber.current, configurable: true, enumerable: true },

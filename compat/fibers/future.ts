@@ -1,4 +1,6 @@
 // The package `fibers/future`: what is to come, and fibers wait for.
+import { block } from "../../runtime/block";
+import { current } from "../../runtime/coroutine";
 import { checkFunction, invalidArgument } from "../../runtime/errors";
 import { raise } from "../../runtime/hub";
 
@@ -187,8 +189,8 @@ interface FutureConstructor {
   readonly prototype: Future;
 
   /**
-   * Suspends the running fiber until all of these, futures and arrays of futures, are resolved. It does not throw what they
-   * come to: `get` does.
+   * Suspends the running fiber, of whatever kind, until all of these, futures and arrays of futures, are resolved. It does
+   * not throw what they come to: `get` does.
    * @throws Error "Can't wait without a fiber", or if something is no future
    */
   wait(...futures: (Future | Future[])[]): void;
@@ -220,34 +222,36 @@ interface FutureConstructor {
 const Future = function Future() {} as unknown as FutureConstructor; // no class: old-style subclasses call it
 
 Object.defineProperty(Futures.prototype, "constructor", { value: Future });
+Object.defineProperty(Future, "name", { value: "Future" });
 Object.assign(Future, { prototype: Futures.prototype, wait: waitForAll, task, wrap, fromPromise });
 
 function waitForAll(...given: unknown[]): void {
   const futures = given.flat(1);
   for (const one of futures) if (!(one instanceof Future)) throw new Error(`${one} is not a future`);
-  const fiber = Fiber.current;
-  if (fiber === undefined) throw new Error("Can't wait without a fiber");
+  if (current === null) throw new Error("Can't wait without a fiber");
   const open = [...new Set(futures as Future[])].filter((future) => !future.isResolved());
-  let pending = open.length;
   // A function that has not begun can as well run here.
   const own = open.find((future): future is FiberFuture => future instanceof FiberFuture && !future.started);
-  let waits = false;
-  for (const future of open) {
-    if (future === own) continue;
-    future.resolve(() => {
-      if (--pending === 0 && waits) fiber.run();
-    });
-  }
-  if (own !== undefined) {
-    own.run();
-    pending--;
-  }
+  let pending = open.length;
+  let resume: (() => void) | null = null;
+  const resolved = () => {
+    if (--pending === 0) resume?.();
+  };
+  for (const future of open) future.resolve(resolved);
+  own?.run();
   if (pending === 0) return;
-  waits = true;
+  const fiber = Fiber.current;
   try {
-    Fiber.yield();
+    if (fiber === undefined) {
+      block<void>((waiter) => {
+        resume = () => waiter.resolve();
+      });
+    } else {
+      resume = () => fiber.run();
+      Fiber.yield(); // looked up here: programs put functions of their own in its place
+    }
   } finally {
-    waits = false; // if it was killed, it may live again when they are resolved
+    resume = null; // it may live again by the time that they are resolved
   }
 }
 
