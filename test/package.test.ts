@@ -87,6 +87,11 @@ describe.runIf(once)("the package", () => {
         import net from "node:net";
         import timers from "node:timers";
         import { type Fiber, sleep, spawn } from "runtime";
+        import deasync from "runtime/deasync";
+        import OldFiber from "runtime/fibers";
+        import Future from "runtime/fibers/future";
+        const future: Future<number> = Future.task(() => { deasync.sleep(1); return OldFiber(() => 1).run(2) as number; });
+        const sum: number = future.wait() + ((n: number) => n).future()(1).get();
         const fiber: Fiber<number> = spawn((a: number) => { sleep(1); return a; }, 1);
         const text: Fiber<string> = spawn(() => http.getSync("http://localhost").textSync());
         spawn(() => { timers.sleepSync(3); net.connectSync(1).writeSync("x"); return dns.lookupSync("localhost"); });
@@ -168,6 +173,57 @@ describe.runIf(once)("the package", () => {
       const command = path.join(program, "node_modules", ".bin", "runtime");
       expect(node(program, [realpathSync(command), "run", "command.js"])).toBe("slept");
     });
+  });
+
+  describe("installed beside what was written for fibers", () => {
+    const alias = path.join(work, "runtime-fibers-0.1.0.tgz");
+    const uses = `
+      const fibrous = require("fibrous");
+      const fs = require("node:fs");
+      fibrous.run(() => JSON.parse(fs.sync.readFile("package.json", "utf8")).name, (error, name) => console.log(name));`;
+
+    beforeAll(() => {
+      const destination = ["--", "--silent", "--pack-destination", work];
+      npm(root, environment, "run", "--silent", "pack:fibers", ...destination);
+    }, 2 * MINUTES);
+
+    it(
+      "is what an alias, and an override, lead to",
+      () => {
+        const program = emptyProgram(path.join(work, "aliased"));
+        const dependencies = { fibers: `file:${alias}`, fibrous: "0.4.0", runtime: `file:${tarball}` };
+        const text = JSON.stringify({ name: "program", private: true, dependencies, overrides: { fibers: "$fibers" } });
+        writeFileSync(path.join(program, "package.json"), text);
+        npm(program, environment, ...install);
+        expect(node(program, [], { file: "app.js", text: uses })).toBe("program");
+        const imports = `
+        import Fiber from "fibers";
+        import Future from "fibers/future.js";
+        import { createRequire } from "node:module";
+        const require = createRequire(import.meta.url);
+        console.log(Fiber === require("runtime/fibers"), Future === require("runtime/fibers/future"));`;
+        expect(node(program, [], { file: "app.mjs", text: imports })).toBe("true true");
+      },
+      5 * MINUTES,
+    );
+
+    it(
+      "takes the place of the original, which was installed without its scripts",
+      () => {
+        const program = emptyProgram(path.join(work, "redirected"));
+        npm(program, environment, ...install, tarball); // whose own scripts shall run
+        npm(program, environment, ...install, "--ignore-scripts", "fibers@5.0.3", "fibrous@0.4.0");
+        expect(node(program, ["--require", "runtime/patch"], { file: "app.js", text: uses })).toBe("program");
+        const imports = `
+        import "runtime/patch";
+        import Fiber from "fibers";
+        import "fibers/future.js";
+        (() => Fiber.yield(1)).future()().detach();
+        console.log(Fiber(() => Fiber.yield("ours")).run());`;
+        expect(node(program, [], { file: "app.mjs", text: imports })).toBe("ours");
+      },
+      5 * MINUTES,
+    );
   });
 
   describe("installed where nothing can be compiled, and no binary fits", () => {

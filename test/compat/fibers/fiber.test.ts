@@ -525,6 +525,18 @@ describeFibers("an old-style fiber beside ours", () => {
     expect(view?.run("late")).toBe(undefined);
   });
 
+  it("is not there for callbacks, which are not in one in plain Node", async () => {
+    const seen: unknown[] = [];
+    await new Promise<void>((resolve) =>
+      setTimeout(() => resolve(void seen.push(OwnFiber.current?.started, Fiber.current))),
+    );
+    expect(seen).toEqual([true, undefined]);
+    const inMain = `
+      const { Fiber, runMain } = require("runtime");
+      const main = runMain(() => console.log(Fiber.current !== null, require("runtime/fibers").current));`;
+    expect(await run(inMain)).toEqual(printing("true undefined"));
+  });
+
   it("resumes several fibers of ours from one", async () => {
     const got: unknown[] = [];
     const views: NonNullable<typeof Fiber.current>[] = [];
