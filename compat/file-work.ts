@@ -2,7 +2,7 @@
 // the pool, and reading and writing pipes, terminals and sockets, which nobody knows how long to wait for. The event loop
 // tells when they are ready; a thread of the pool that waited in a read could do nothing else.
 import { isBuiltin } from "node:module";
-import { block, type Waiter } from "../runtime/block";
+import { blockLikeNode as block, type Waiter } from "../runtime/block";
 import { type Addon, type FileJob, type FileWork, loadAddon } from "../runtime/switch";
 
 // Node's file systems of its own are for Node's own functions: neither their paths nor their descriptors are the system's.

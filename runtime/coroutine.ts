@@ -176,7 +176,7 @@ export abstract class Coroutine {
   /** @internal */ readonly asyncId: number;
   /** @internal */ readonly stackSize: number;
   /** @internal What it is suspended on: a Waiter, of which only block.ts knows more. */
-  waiter: { abandon(): void } | null = null;
+  waiter: { abandon(): void; readonly likeNode: boolean } | null = null;
   /** @internal Errors that were thrown into it and are yet to appear in it. */
   interrupts: unknown[] | null = null;
   /** @internal More than 0: what is thrown into it waits until it is 0 again (`shielded`). */
@@ -187,6 +187,8 @@ export abstract class Coroutine {
   /** @internal The coroutine on whose behalf this one runs, as a part of it (guards/async-scope.ts), and the reverse. */
   host: Coroutine | null = null;
   /** @internal */ child: Coroutine | null = null;
+  /** @internal Called, on its resumer's stack, whenever it has given the thread up; must not throw. */
+  left: (() => void) | null = null;
   /** @internal Asked for by `suspendedFibers`: gets the stack trace instead of waiting on. */
   inspect: ((trace: string) => void) | null = null;
   #task: Task | null;
@@ -241,6 +243,7 @@ export abstract class Coroutine {
       // It did not get to run: the resumer's own stack was at its limit. Another turn has more room.
       if (this.state === State.Running) this.makeReady();
     }
+    if (this.left !== null) this.left();
     if (resumer === null && (channels.suspended.hasSubscribers || channels.ended.hasSubscribers)) {
       this.root.#announceLeft();
     }

@@ -3,11 +3,12 @@
 // An old-style fiber lives as often as it is run from its start. Each life is a fiber of ours, so that all that blocks, is
 // seen, or is killed elsewhere does so here. And a fiber that a program makes otherwise (`spawn`) looks like an old-style one
 // to what runs in it. Not so a callback's: libraries ask whether they are in a fiber, and in plain Node that is not.
-import { block, type Waiter } from "../../runtime/block";
+import { block, blockLikeNode, type Waiter } from "../../runtime/block";
 import {
   admit,
   beginOnTop,
   type Coroutine,
+  canBlock,
   continueOnTop,
   current,
   currentRoot,
@@ -199,6 +200,7 @@ class LegacyFiber {
     if (life instanceof Life) life.called = true;
     try {
       enter();
+      if (isInNode(life) && canBlock() && innermost(life).left === null) waitUntilOutOfNode(life);
     } finally {
       if (life instanceof Life) life.called = false;
     }
@@ -219,6 +221,33 @@ function genuine(fiber: LegacyFiber): LegacyFiber {
 /** The part of a fiber that runs, or is suspended. */
 function innermost(fiber: Coroutine): Coroutine {
   return fiber.child === null ? fiber : innermost(fiber.child);
+}
+
+/** Whether it is in a function of Node's that would block the thread in plain Node, or is just on its way out. */
+function isInNode(life: OwnFiber): boolean {
+  if (life.dead) return false;
+  const { state, waiter } = innermost(life);
+  return state !== State.Suspended || waiter?.likeNode === true;
+}
+
+/** Suspends the running fiber meanwhile, as that function would: until the other one yields, ends, or waits otherwise. */
+function waitUntilOutOfNode(life: OwnFiber): void {
+  blockLikeNode<void>((waiter) => {
+    let watched = innermost(life);
+    const look = () => {
+      watched.left = null;
+      if (!isInNode(life)) {
+        waiter.resolveLater();
+        return;
+      }
+      watched = innermost(life);
+      watched.left = look;
+    };
+    watched.left = look;
+    return () => {
+      watched.left = null;
+    };
+  });
 }
 
 function outcome(life: OwnFiber): unknown {
@@ -292,8 +321,9 @@ interface FiberConstructor {
  * A fiber in the style of the package `fibers`, made with `new` or without. It runs when, and each time that, somebody calls
  * `run`, until it calls `Fiber.yield` or ends.
  *
- * What suspends in another way (a patched function, `wait`, `sleep`) ends a call of `run`, too; that returns undefined then,
- * and the fiber goes on by itself.
+ * What suspends in another way (`wait`, `sleep`) ends a call of `run`, too; that returns undefined then, and the fiber goes on
+ * by itself. While it is in a blocking function of Node's, patched, `run` waits if it was called in a fiber, as it would in
+ * plain Node; on the event loop's own stack, where nothing can wait, it returns undefined.
  *
  * @throws TypeError if `fn` is no function
  * @example

@@ -1,5 +1,6 @@
 import { AsyncLocalStorage, AsyncResource } from "node:async_hooks";
-import { readFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { closeSync, openSync, readFileSync, readSync } from "node:fs";
 import { Event, FiberExit, fibers, Fiber as OwnFiber, patch, sleep, spawn, wait, withTimeout } from "runtime";
 import { afterEach, beforeAll, expect, it } from "vitest";
 import { describeFibers } from "../../support/fibers";
@@ -451,6 +452,120 @@ describeFibers("an old-style fiber that blocks in another way than to yield", ()
     expect(fiber.reset()).toBe(undefined);
     await until(() => !fiber.started);
     expect([order, uncaught]).toEqual([["unwound"], []]);
+  });
+});
+
+describeFibers("run, in a fiber", () => {
+  const file = __filename;
+  const size = readFileSync(file).length;
+  /** Reads a file in steps, each of which goes to libuv's pool. */
+  const readInSteps = () => {
+    const fd = openSync(file, "r");
+    try {
+      return readSync(fd, Buffer.alloc(size), 0, size, null);
+    } finally {
+      closeSync(fd);
+    }
+  };
+  const slowly = () => Number(execFileSync(process.execPath, ["-p", "1"], { encoding: "utf8" }));
+
+  it("waits for what the fiber yields while that is in Node's own functions, as it would in plain Node", async () => {
+    const generator = Fiber(() => {
+      for (let n = 0; n < 3; n++) Fiber.yield(n + slowly());
+      return "end";
+    });
+    expect(await spawn(() => Array.from({ length: 4 }, () => generator.run()))).toEqual([1, 2, 3, "end"]);
+  });
+
+  it("lets other fibers run meanwhile", async () => {
+    const order: string[] = [];
+    const one = spawn(() => order.push(`read ${Fiber(() => slowly()).run()}`));
+    const other = spawn(() => order.push("other"));
+    await Promise.all([one, other]);
+    expect(order).toEqual(["other", "read 1"]);
+  });
+
+  it("waits through a chain of fibers", async () => {
+    const inner = Fiber(() => Fiber.yield(slowly() + readInSteps()));
+    const middle = Fiber(() => Fiber.yield(inner.run() as number));
+    expect(await spawn(() => middle.run())).toBe(1 + size);
+  });
+
+  it("waits through async scopes", async () => {
+    const resource = new AsyncResource("TEST");
+    const fiber = Fiber(() => {
+      const read = resource.runInAsyncScope(() => slowly() + slowly()) + slowly();
+      return resource.runInAsyncScope(() => Fiber.yield(read));
+    });
+    expect(await spawn(() => [fiber.run(), fiber.run("end")])).toEqual([3, "end"]);
+  });
+
+  it("throws what the fiber throws after it", async () => {
+    const fiber = Fiber(() => {
+      slowly();
+      throw new Error("after that");
+    });
+    expect((await spawn(() => thrown(() => fiber.run()))).message).toBe("after that");
+    expect(fiber.started).toBe(false);
+  });
+
+  it("returns undefined as soon as the fiber waits for what only fibers know", async () => {
+    const event = new Event();
+    const fiber = Fiber(() => {
+      slowly();
+      event.wait();
+      return "nobody's";
+    });
+    expect(await spawn(() => [fiber.run(), fiber.started])).toEqual([undefined, true]);
+    event.set();
+    await until(() => !fiber.started);
+  });
+
+  it("is killed without the fiber that it waits for", async () => {
+    let read = 0;
+    const fiber = Fiber(() => {
+      read = slowly();
+      return Fiber.yield();
+    });
+    const runner = spawn(() => fiber.run());
+    await until(() => fiber.started);
+    await spawn(() => runner.kill());
+    expect([runner.value instanceof FiberExit, read]).toEqual([true, 0]);
+    await until(() => read === 1);
+    expect(fiber.run("goes on")).toBe("goes on");
+  });
+
+  it("tells the process of an error that comes after it was killed", async () => {
+    noteUncaught();
+    const fiber = Fiber(() => {
+      slowly();
+      throw new Error("for nobody");
+    });
+    const runner = spawn(() => fiber.run());
+    await until(() => fiber.started);
+    await spawn(() => runner.kill());
+    await until(() => uncaught.length > 0);
+    expect(uncaught).toMatchObject([{ message: "for nobody" }]);
+  });
+
+  it("does not wait twice: who throws into the fiber gets undefined while it is still busy", async () => {
+    const seen: unknown[] = [];
+    const fiber = Fiber(() => {
+      seen.push(thrown(slowly));
+      seen.push(slowly());
+      return "end";
+    });
+    const runner = spawn(() => fiber.run());
+    await until(() => fiber.started);
+    expect(await spawn(() => fiber.throwInto("in between"))).toBe(undefined);
+    expect(await runner).toBe("end");
+    expect(seen).toEqual(["in between", 1]);
+  });
+
+  it("does not wait on the event loop's own stack", async () => {
+    const fiber = Fiber(() => slowly());
+    expect(fiber.run()).toBe(undefined);
+    await until(() => !fiber.started);
   });
 });
 
