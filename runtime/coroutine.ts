@@ -187,6 +187,8 @@ export abstract class Coroutine {
   /** @internal The coroutine on whose behalf this one runs, as a part of it (guards/async-scope.ts), and the reverse. */
   host: Coroutine | null = null;
   /** @internal */ child: Coroutine | null = null;
+  /** @internal Whether code on the stack below has run it, and goes by when it leaves its stack (compat/fibers). */
+  called = false;
   /** @internal Called, on its resumer's stack, whenever it has given the thread up; must not throw. */
   left: (() => void) | null = null;
   /** @internal Asked for by `suspendedFibers`: gets the stack trace instead of waiting on. */
@@ -246,6 +248,8 @@ export abstract class Coroutine {
     if (this.left !== null) this.left();
     if (resumer === null && (channels.suspended.hasSubscribers || channels.ended.hasSubscribers)) {
       this.root.#announceLeft();
+    } else if (resumer !== null && channels.ended.hasSubscribers) {
+      this.#announceEndLater();
     }
   }
 
@@ -262,6 +266,11 @@ export abstract class Coroutine {
   #announceLeft(): void {
     if (this.state === State.Dead) this.#announceEnd();
     else if (channels.suspended.hasSubscribers) channels.suspended.publish({ fiber: this });
+  }
+
+  // On the hub's stack, as always: this one was run by another coroutine.
+  #announceEndLater(): void {
+    if (this.state === State.Dead && this.host === null) schedule({ run: () => this.#announceEnd() });
   }
 
   #announceEnd(): void {

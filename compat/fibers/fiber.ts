@@ -30,8 +30,6 @@ interface Resumption {
 }
 
 class Life extends OwnFiber {
-  /** Whether somebody on the stack below has run it, and gets what becomes of it. */
-  called = false;
   /** Whether the process was told of its failure, where that was thrown. */
   told = false;
   /** What ends it without being a failure, once it is reset. */
@@ -197,12 +195,12 @@ class LegacyFiber {
   #call(enter: () => void): unknown {
     if (current !== null && !hasRoom()) throw new RangeError("Maximum call stack size exceeded");
     const life = this.#life as OwnFiber;
-    if (life instanceof Life) life.called = true;
+    life.called = true;
     try {
       enter();
       if (isInNode(life) && canBlock() && innermost(life).left === null) waitUntilOutOfNode(life);
     } finally {
-      if (life instanceof Life) life.called = false;
+      life.called = false;
     }
     if (life.dead) return outcome(life);
     const yielded = this.#yielding !== null ? this.#yielded : undefined;

@@ -1,5 +1,6 @@
 import { AsyncLocalStorage, AsyncResource } from "node:async_hooks";
 import { execFileSync } from "node:child_process";
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { closeSync, openSync, readFileSync, readSync } from "node:fs";
 import { Event, FiberExit, fibers, Fiber as OwnFiber, patch, sleep, spawn, wait, withTimeout } from "runtime";
 import { afterEach, beforeAll, expect, it } from "vitest";
@@ -574,7 +575,7 @@ describeFibers("an old-style fiber beside ours", () => {
     const seen: unknown[] = [];
     const fiber = Fiber(function work() {
       const own = OwnFiber.current as OwnFiber;
-      seen.push(own.name, own.dead);
+      seen.push(own.name, own.dead, fibers().find(({ id }) => id === own.id)?.state);
       Fiber.yield(own);
     });
     const own: OwnFiber = fiber.run();
@@ -582,7 +583,35 @@ describeFibers("an old-style fiber beside ours", () => {
     expect([listed?.state, listed?.where.startsWith("work (")]).toEqual(["suspended", true]);
     fiber.run();
     expect(own.dead).toBe(true);
-    expect(seen).toEqual(["work", false]);
+    expect(seen).toEqual(["work", false, "running"]);
+  });
+
+  it("is announced at its beginning and its end, also when another one runs it", async () => {
+    const told: string[] = [];
+    const tell = (event: string) => (message: unknown) => {
+      const { fiber, error } = message as { fiber: OwnFiber; error?: Error };
+      told.push([event, fiber.name, error?.message].join(" ").trim());
+    };
+    const [spawned, ended] = [tell("spawn"), tell("end")];
+    subscribe("runtime:fiber:spawn", spawned);
+    subscribe("runtime:fiber:end", ended);
+    await spawn(function outer() {
+      Fiber(function inner() {}).run();
+      thrown(() =>
+        Fiber(function failing() {
+          throw new Error("no");
+        }).run(),
+      );
+      sleep(0);
+    });
+    unsubscribe("runtime:fiber:spawn", spawned);
+    unsubscribe("runtime:fiber:end", ended);
+    expect(told.filter((text) => /inner|failing/.test(text))).toEqual([
+      "spawn inner",
+      "spawn failing",
+      "end inner",
+      "end failing no",
+    ]);
   });
 
   it("can be killed where it yields", async () => {
