@@ -21,7 +21,7 @@ import {
 import type { AnyFunction } from "../../runtime/disguise";
 import { FiberExit, fiberLimit } from "../../runtime/errors";
 import { nameOf, newRecord, Fiber as OwnFiber } from "../../runtime/fiber";
-import { raise } from "../../runtime/hub";
+import { raise, schedule } from "../../runtime/hub";
 
 /** What comes out of `Fiber.yield()`. */
 interface Resumption {
@@ -116,8 +116,9 @@ class LegacyFiber {
     if (!self.started) return undefined;
     self.#checkYielding();
     if (args.length > 0) throw new TypeError("reset() expects no arguments");
+    if (!(self.#life instanceof Life)) return self.#throw(new FiberExit());
     const zombie = new Error("This Fiber is a zombie");
-    if (self.#life instanceof Life) self.#life.zombie = zombie;
+    self.#life.zombie = zombie;
     return self.#throw(zombie);
   }
 
@@ -140,12 +141,13 @@ class LegacyFiber {
     if (life.record.abandoned) throw new Error("This Fiber is a zombie");
     if (args.length > 1) throw new TypeError("yield() expects 1 or no arguments");
     fiber.#yielded = args.pop(); // which nothing on a suspended stack shall hold
-    return fiber.#early.shift();
+    return life.called ? undefined : fiber.#early.shift(); // else whoever has run it gets its turn first
   }
 
   static park(waiter: Waiter<Resumption>): () => void {
     const fiber = LegacyFiber.current as LegacyFiber;
     fiber.#yielding = waiter;
+    if (fiber.#early.length > 0) schedule({ run: () => fiber.#deliver() });
     return () => {
       fiber.#yielding = null;
     };
@@ -168,6 +170,7 @@ class LegacyFiber {
 
   #begin(args: unknown[]): unknown {
     if (this.#fn === null) return undefined; // it was waited for, and was killed: this is late
+    checkRoom();
     admit();
     const life = new Life(this, this.#fn, args);
     if (!life.prepare()) throw fiberLimit("the system has no memory for a stack");
@@ -178,8 +181,15 @@ class LegacyFiber {
 
   #continue(resumption: Resumption): unknown {
     const waiter = this.#yielding as Waiter<Resumption>;
-    this.#yielding = null;
-    return this.#call(() => waiter.resolveOnTop(resumption));
+    return this.#call(() => {
+      this.#yielding = null;
+      waiter.resolveOnTop(resumption);
+    });
+  }
+
+  #deliver(): void {
+    const resumption = this.#yielding === null ? undefined : this.#early.shift();
+    if (resumption !== undefined) this.#continue(resumption);
   }
 
   #throw(error: unknown): unknown {
@@ -193,19 +203,27 @@ class LegacyFiber {
 
   /** Gives it the thread, and returns or throws what comes of it. */
   #call(enter: () => void): unknown {
-    if (current !== null && !hasRoom()) throw new RangeError("Maximum call stack size exceeded");
+    checkRoom();
     const life = this.#life as OwnFiber;
+    const { called } = life;
     life.called = true;
+    let given: { value: unknown } | null;
     try {
       enter();
-      if (isInNode(life) && canBlock() && innermost(life).left === null) waitUntilOutOfNode(life);
+      const waits = isInNode(life) && canBlock() && innermost(life).left === null;
+      given = waits ? whenOutOfNode(life, () => this.#given(life)) : this.#given(life);
     } finally {
-      life.called = false;
+      life.called = called;
     }
-    if (life.dead) return outcome(life);
-    const yielded = this.#yielding !== null ? this.#yielded : undefined;
+    return given === null ? outcome(life) : given.value;
+  }
+
+  /** What it has for who has run it, as it leaves its stack; null if it has ended. */
+  #given(life: OwnFiber): { value: unknown } | null {
+    if (life.dead) return null;
+    const value = this.#yielding === null ? undefined : this.#yielded;
     this.#yielded = undefined;
-    return yielded;
+    return { value };
   }
 }
 
@@ -214,6 +232,11 @@ const views = new WeakMap<OwnFiber, LegacyFiber>();
 function genuine(fiber: LegacyFiber): LegacyFiber {
   if (!LegacyFiber.isGenuine(fiber)) throw new TypeError("Illegal invocation");
   return fiber;
+}
+
+/** Before anything is begun that a stack overflow would leave half-way. */
+function checkRoom(): void {
+  if (current !== null && !hasRoom()) throw new RangeError("Maximum call stack size exceeded");
 }
 
 /** The part of a fiber that runs, or is suspended. */
@@ -228,14 +251,14 @@ function isInNode(life: OwnFiber): boolean {
   return state !== State.Suspended || waiter?.likeNode === true;
 }
 
-/** Suspends the running fiber meanwhile, as that function would: until the other one yields, ends, or waits otherwise. */
-function waitUntilOutOfNode(life: OwnFiber): void {
-  blockLikeNode<void>((waiter) => {
+/** Suspends the running fiber meanwhile, as that function would; returns what `get` does at the moment that it is over. */
+function whenOutOfNode<T>(life: OwnFiber, get: () => T): T {
+  return blockLikeNode<T>((waiter) => {
     let watched = innermost(life);
     const look = () => {
       watched.left = null;
       if (!isInNode(life)) {
-        waiter.resolveLater();
+        waiter.resolveLater(get());
         return;
       }
       watched = innermost(life);

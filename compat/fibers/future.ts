@@ -286,19 +286,24 @@ function wrap(target: unknown, multi = false, suffix = "Future"): unknown {
 function wrapFunction(fn: AnyFunction, multi: boolean, suffix: string): AnyFunction {
   const wrapped = returningFuture(fn, multi);
   // Functions may have functions as properties, as those of the package `request` do.
-  const members: Record<string, unknown> = Object.create(fn);
-  for (const [key, value] of Object.entries(fn)) if (typeof value === "function") members[key] = value;
+  const members = Object.create(fn);
+  for (const [key, value] of Object.entries(fn)) if (typeof value === "function") define(members, key, value);
   Object.setPrototypeOf(wrapped, wrapMembers(members, multi, suffix));
   return wrapped;
 }
 
 function wrapMembers(target: object, multi: boolean, suffix: string): object {
-  const wrapped: Record<string, unknown> = Object.create(target);
+  const wrapped = Object.create(target);
   for (const key in target) {
     const member = wrapped[key];
-    if (typeof member === "function") wrapped[key + suffix] = returningFuture(member as AnyFunction, multi);
+    if (typeof member === "function") define(wrapped, key + suffix, returningFuture(member, multi));
   }
   return wrapped;
+}
+
+/** Also where it would inherit an accessor. */
+function define(object: object, key: string, value: unknown): void {
+  Object.defineProperty(object, key, { configurable: true, enumerable: true, writable: true, value });
 }
 
 function returningFuture(fn: AnyFunction, multi: boolean): AnyFunction {

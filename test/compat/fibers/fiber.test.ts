@@ -7,7 +7,7 @@ import { afterEach, beforeAll, expect, it } from "vitest";
 import { describeFibers } from "../../support/fibers";
 import { printing, run } from "../../support/run";
 import { until } from "../../support/turns";
-import { thrown } from "../support";
+import { settle, thrown } from "../support";
 import { Fiber } from "./support";
 
 beforeAll(() => patch());
@@ -563,6 +563,16 @@ describeFibers("run, in a fiber", () => {
     expect(seen).toEqual(["in between", 1]);
   });
 
+  it("gets what the fiber yields, before another who has run it meanwhile", async () => {
+    const fiber = Fiber(() => [slowly(), Fiber.yield("to the first"), Fiber.yield("to the second")]);
+    const first = spawn(() => fiber.run());
+    await until(() => fiber.started);
+    expect(fiber.run("early")).toBe(undefined);
+    expect(await first).toBe("to the first");
+    await settle();
+    expect(fiber.run("last")).toEqual([1, "early", "last"]);
+  });
+
   it("does not wait on the event loop's own stack", async () => {
     const fiber = Fiber(() => slowly());
     expect(fiber.run()).toBe(undefined);
@@ -679,6 +689,21 @@ describeFibers("an old-style fiber beside ours", () => {
       const { Fiber, runMain } = require("runtime");
       const main = runMain(() => console.log(Fiber.current !== null, require("runtime/fibers").current));`;
     expect(await run(inMain)).toEqual(printing("true undefined"));
+  });
+
+  it("throws into a fiber of ours, and resets it", async () => {
+    const views: NonNullable<typeof Fiber.current>[] = [];
+    const pause = () => {
+      views.push(Fiber.current as NonNullable<typeof Fiber.current>);
+      return Fiber.yield();
+    };
+    const [thrownInto, reset] = [spawn(() => thrown(pause)), spawn(pause)];
+    await until(() => views.length === 2);
+    await settle();
+    expect(views[0]?.throwInto("news")).toBe("news");
+    expect(await thrownInto).toBe("news");
+    expect(views[1]?.reset()).toBe(undefined);
+    expect(await reset).toBeInstanceOf(FiberExit);
   });
 
   it("resumes several fibers of ours from one", async () => {
