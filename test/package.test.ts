@@ -176,7 +176,7 @@ describe.runIf(once)("the package", () => {
   });
 
   describe("installed beside what was written for fibers", () => {
-    const alias = path.join(work, "runtime-fibers-0.1.0.tgz");
+    const alias = path.join(work, `runtime-fibers-${require("../compat/fibers/alias/package.json").version}.tgz`);
     const uses = `
       const fibrous = require("fibrous");
       const fs = require("node:fs");
