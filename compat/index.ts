@@ -59,7 +59,10 @@ const patches = new Patches([
   fibersPatch,
 ]);
 
-/** Which modules to patch, by name: `{ fs: true, net: false }`. Those that are not named are patched. */
+/**
+ * Which modules to patch, by name: `{ fs: true, net: false }`. Those that are not named are patched. "fibers" stands for that
+ * package, in whose place there is a drop-in then, unless something else than the original goes by its name.
+ */
 export type PatchOptions = Record<string, boolean>;
 
 /**
