@@ -8,6 +8,7 @@ export default defineConfig({
     alias: [
       { find: /^runtime$/, replacement: path.join(dist, "index.js") },
       { find: /^runtime\/patch$/, replacement: path.join(dist, "patch.js") },
+      { find: /^runtime\/deasync$/, replacement: path.join(dist, "deasync.js") },
     ],
   },
   test: {

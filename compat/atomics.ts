@@ -7,7 +7,7 @@
 // one place: then every message has its own, and any number may be under way.
 import type { MessagePort } from "node:worker_threads";
 
-import { block, type Waiter } from "../runtime/block";
+import { blockLikeNode as block, type Waiter } from "../runtime/block";
 import { type Coroutine, canSuspend, current } from "../runtime/coroutine";
 import { calledExclusively } from "./exclusive";
 import type { ModulePatch } from "./patching";

@@ -13,7 +13,7 @@ import type childProcess from "node:child_process";
 import type { Socket } from "node:net";
 import { getSystemErrorMap, getSystemErrorName } from "node:util";
 
-import { block, type Waiter } from "../runtime/block";
+import { block, blockLikeNode, type Waiter } from "../runtime/block";
 import { type Expiry, expire } from "../runtime/clock";
 import { canSuspend } from "../runtime/coroutine";
 import type { AnyFunction } from "../runtime/disguise";
@@ -205,7 +205,7 @@ function spawnInFiber(file: string, args: readonly string[], options: Options): 
     (maxBuffer != null && !(typeof maxBuffer === "number" && maxBuffer >= 0)) ||
     (timeout != null && !(Number.isInteger(timeout) && timeout >= 0));
   if (wrong) return undefined;
-  const run = block<Run | undefined>((waiter) => {
+  const run = blockLikeNode<Run | undefined>((waiter) => {
     let child: childProcess.ChildProcess;
     try {
       // `killSignal` is for spawn to check.

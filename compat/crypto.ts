@@ -5,7 +5,7 @@
 // broken off: when the fiber is killed, the pool goes on, and the outcome is dropped.
 import crypto = require("node:crypto");
 
-import { block, type Waiter } from "../runtime/block";
+import { blockLikeNode as block, type Waiter } from "../runtime/block";
 import { canSuspend } from "../runtime/coroutine";
 import type { AnyFunction } from "../runtime/disguise";
 import { callBackInFiber } from "./callbacks";

@@ -1,7 +1,7 @@
 // What the addon does for files beside looking into the page cache (cached-files.ts): work on whole files in one trip to
 // the pool.
 import { isBuiltin } from "node:module";
-import { block, type Waiter } from "../runtime/block";
+import { blockLikeNode as block, type Waiter } from "../runtime/block";
 import { type Addon, type FileJob, type FileWork, loadAddon } from "../runtime/switch";
 
 // Node's file systems of its own are for Node's own functions: neither their paths nor their descriptors are the system's.

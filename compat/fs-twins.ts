@@ -1,7 +1,7 @@
 // The asynchronous twins of fs's *Sync functions, as they are now, whatever is done to the module later.
 import fs = require("node:fs");
 
-import { block } from "../runtime/block";
+import { blockLikeNode as block } from "../runtime/block";
 import type { AnyFunction } from "../runtime/disguise";
 
 export type Args = readonly unknown[];

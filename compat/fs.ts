@@ -9,7 +9,7 @@ import path = require("node:path");
 import { isPromise } from "node:util/types";
 
 import { asAsync } from "../runtime/as-async";
-import { block } from "../runtime/block";
+import { blockLikeNode as block } from "../runtime/block";
 import { canSuspend } from "../runtime/coroutine";
 import type { AnyFunction } from "../runtime/disguise";
 import { FiberExit, invalidReturn } from "../runtime/errors";

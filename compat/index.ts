@@ -8,6 +8,7 @@ import { dgramPatch } from "./dgram";
 import { dnsPatch } from "./dns";
 import { eventsPatch } from "./events";
 import { fetchPatch } from "./fetch";
+import { fibersPatch } from "./fibers/redirect";
 import { fsPatch } from "./fs";
 import { httpPatch, httpsPatch } from "./http";
 import { http2Patch } from "./http2";
@@ -55,9 +56,13 @@ const patches = new Patches([
   childProcessPatch,
   cryptoPatch,
   zlibPatch,
+  fibersPatch,
 ]);
 
-/** Which modules to patch, by name: `{ fs: true, net: false }`. Those that are not named are patched. */
+/**
+ * Which modules to patch, by name: `{ fs: true, net: false }`. Those that are not named are patched. "fibers" stands for that
+ * package, in whose place there is a drop-in then, unless something else than the original goes by its name.
+ */
 export type PatchOptions = Record<string, boolean>;
 
 /**
@@ -80,7 +85,7 @@ export function unpatch(options: PatchOptions = {}): void {
 
 /** @internal What `patch` has come to in this version of Node: for docs/patched.md. */
 export function patchedNames(): PatchedName[] {
-  return patches.patched;
+  return patches.patched.filter(({ module }) => module !== fibersPatch.name); // which is none of Node's
 }
 
 /** Whether a module is patched. */

@@ -39,7 +39,7 @@ interface Change {
 }
 
 /** What is patched that is no module. */
-const globals: Record<string, object> = { Atomics, fetch: globalThis };
+const globals: Record<string, object> = { Atomics, fetch: globalThis, fibers: Module };
 
 export class Patches {
   readonly #modules: Map<string, ModulePatch>;

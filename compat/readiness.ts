@@ -1,6 +1,6 @@
 // Pipes, terminals and sockets, which nobody knows how long to wait for. The event loop tells when they are ready; a thread
 // of its pool that waited in a read could do nothing else.
-import { block, type Waiter } from "../runtime/block";
+import { blockLikeNode as block, type Waiter } from "../runtime/block";
 import type { Addon, Readiness } from "../runtime/switch";
 import { theAddon } from "./file-work";
 

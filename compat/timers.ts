@@ -20,7 +20,7 @@ declare module "timers" {
 // As it was before compat/atomics.ts made it cooperative.
 const { wait } = Atomics;
 
-function sleepSync(ms: number): void {
+export function sleepSync(ms: number): void {
   checkDuration(ms, "ms");
   if (canSuspend()) sleep(ms);
   else wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);

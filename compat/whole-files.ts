@@ -3,7 +3,7 @@
 import fs = require("node:fs");
 import path = require("node:path");
 
-import { block } from "../runtime/block";
+import { blockLikeNode as block } from "../runtime/block";
 import { FileJob } from "../runtime/switch";
 import { encodingOf, pathOf, utf8 } from "./cached-files";
 import { inPool } from "./file-work";

@@ -7,7 +7,7 @@
 
 import { isAnyArrayBuffer } from "node:util/types";
 
-import { block } from "../runtime/block";
+import { blockLikeNode as block } from "../runtime/block";
 import { canSuspend } from "../runtime/coroutine";
 import type { AnyFunction } from "../runtime/disguise";
 import { callBackInFiber } from "./callbacks";

@@ -1,6 +1,16 @@
 // block(): the one operation under every blocking call.
 import { executionAsyncId } from "node:async_hooks";
-import { type Coroutine, canBlock, current, hasRoom, State, suspend, wake, wakeOnTop } from "./coroutine";
+import {
+  type Coroutine,
+  canBlock,
+  continueOnTop,
+  current,
+  hasRoom,
+  State,
+  suspend,
+  wake,
+  wakeOnTop,
+} from "./coroutine";
 import { cannotSuspend, notInFiber } from "./errors";
 import { schedule } from "./hub";
 
@@ -28,6 +38,9 @@ export class Waiter<T = unknown> {
    */
   urgent = false;
 
+  /** @internal Whether the call is one of Node's own, which blocks in plain Node. */
+  likeNode = false;
+
   /** @internal */
   constructor(coroutine: Coroutine) {
     this.coroutine = coroutine;
@@ -42,6 +55,12 @@ export class Waiter<T = unknown> {
   /** The operation has failed. */
   reject(error: unknown): void {
     if (this.#settle(Outcome.Rejected, error)) this.#wake();
+  }
+
+  /** As `resolve`, but wherever it is called its fiber continues before it returns, and no other does. */
+  resolveOnTop(value: T): void {
+    if (this.#settle(Outcome.Fulfilled, value) && this.coroutine.state === State.Suspended)
+      continueOnTop(this.coroutine);
   }
 
   /** The operation comes to what a promise comes to. */
@@ -134,12 +153,22 @@ export class Waiter<T = unknown> {
  */
 export function block<T>(start: (waiter: Waiter<T>) => (() => void) | void): T {
   // No local of this frame may hold the coroutine, see coroutine.ts.
-  enter(start as (waiter: Waiter) => (() => void) | void);
-  while (pending()) suspend();
+  enter(start as (waiter: Waiter) => (() => void) | void, false);
+  while (pending(block)) suspend();
   return leave(block) as T;
 }
 
-function enter(start: (waiter: Waiter) => (() => void) | void): void {
+/**
+ * The same for a function of Node's own, which blocks in plain Node: who has run an old-style fiber waits with it then, as for
+ * any function that takes long (compat/fibers).
+ */
+export function blockLikeNode<T>(start: (waiter: Waiter<T>) => (() => void) | void): T {
+  enter(start as (waiter: Waiter) => (() => void) | void, true);
+  while (pending(blockLikeNode)) suspend();
+  return leave(blockLikeNode) as T;
+}
+
+function enter(start: (waiter: Waiter) => (() => void) | void, likeNode: boolean): void {
   if (!canBlock()) throw refusal();
   // Here, and not somewhere in Node: a stack overflow half-way into an operation would leave it inconsistent.
   if (!hasRoom()) throw new RangeError("Maximum call stack size exceeded");
@@ -147,6 +176,7 @@ function enter(start: (waiter: Waiter) => (() => void) | void): void {
   if (interrupted(coroutine)) throw takeInterrupt(coroutine);
   coroutine.waiter?.abandon(); // left behind by a stack overflow
   const waiter = new Waiter(coroutine);
+  waiter.likeNode = likeNode;
   try {
     const cancel = start(waiter);
     if (cancel) waiter.cancel = cancel;
@@ -158,20 +188,20 @@ function enter(start: (waiter: Waiter) => (() => void) | void): void {
   coroutine.waiter = waiter; // not before: whatever starts the operation may have blocked itself
 }
 
-function pending(): boolean {
+function pending(entry: (...args: never[]) => unknown): boolean {
   const coroutine = current as Coroutine;
-  if (coroutine.inspect !== null) return answer(coroutine.inspect);
+  if (coroutine.inspect !== null) return answer(coroutine.inspect, entry);
   if (interrupted(coroutine) || (coroutine.waiter as Waiter).outcome !== Outcome.Pending) return false;
   coroutine.state = State.Suspended;
   return true;
 }
 
 // The stack was resumed only to be looked at.
-function answer(inspect: (trace: string) => void): true {
+function answer(inspect: (trace: string) => void, entry: (...args: never[]) => unknown): true {
   let trace = "";
   try {
     const here: { stack?: unknown } = {};
-    Error.captureStackTrace(here, block);
+    Error.captureStackTrace(here, entry);
     if (typeof here.stack === "string") trace = here.stack.split("\n").slice(1).join("\n");
   } catch {
     // A program's own Error.prepareStackTrace that fails must not fail here, in the fiber that is looked at.

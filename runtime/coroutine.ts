@@ -176,7 +176,7 @@ export abstract class Coroutine {
   /** @internal */ readonly asyncId: number;
   /** @internal */ readonly stackSize: number;
   /** @internal What it is suspended on: a Waiter, of which only block.ts knows more. */
-  waiter: { abandon(): void } | null = null;
+  waiter: { abandon(): void; readonly likeNode: boolean } | null = null;
   /** @internal Errors that were thrown into it and are yet to appear in it. */
   interrupts: unknown[] | null = null;
   /** @internal More than 0: what is thrown into it waits until it is 0 again (`shielded`). */
@@ -187,6 +187,10 @@ export abstract class Coroutine {
   /** @internal The coroutine on whose behalf this one runs, as a part of it (guards/async-scope.ts), and the reverse. */
   host: Coroutine | null = null;
   /** @internal */ child: Coroutine | null = null;
+  /** @internal Whether code on the stack below has run it, and goes by when it leaves its stack (compat/fibers). */
+  called = false;
+  /** @internal Called, on its resumer's stack, whenever it has given the thread up; must not throw. */
+  left: (() => void) | null = null;
   /** @internal Asked for by `suspendedFibers`: gets the stack trace instead of waiting on. */
   inspect: ((trace: string) => void) | null = null;
   #task: Task | null;
@@ -241,8 +245,11 @@ export abstract class Coroutine {
       // It did not get to run: the resumer's own stack was at its limit. Another turn has more room.
       if (this.state === State.Running) this.makeReady();
     }
+    if (this.left !== null) this.left();
     if (resumer === null && (channels.suspended.hasSubscribers || channels.ended.hasSubscribers)) {
       this.root.#announceLeft();
+    } else if (resumer !== null && channels.ended.hasSubscribers) {
+      this.#announceEndLater();
     }
   }
 
@@ -259,6 +266,11 @@ export abstract class Coroutine {
   #announceLeft(): void {
     if (this.state === State.Dead) this.#announceEnd();
     else if (channels.suspended.hasSubscribers) channels.suspended.publish({ fiber: this });
+  }
+
+  // On the hub's stack, as always: this one was run by another coroutine.
+  #announceEndLater(): void {
+    if (this.state === State.Dead && this.host === null) schedule({ run: () => this.#announceEnd() });
   }
 
   #announceEnd(): void {
@@ -430,13 +442,28 @@ export function wakeOnTop(coroutine: Coroutine): void {
   else coroutine.resume();
 }
 
+/**
+ * Continues a coroutine at once, on top of the running stack whatever that is, and lets nobody else run. If it is a part of
+ * another one, and ends, that one continues, too.
+ */
+export function continueOnTop(coroutine: Coroutine): void {
+  coroutine.resume();
+  const { host } = coroutine;
+  if (coroutine.state === State.Dead && host !== null && host.state === State.Ready) continueOnTop(host);
+}
+
 /** Runs a new coroutine at once, on top of the running stack, until it first suspends; then `left` is called. */
 export function begin(coroutine: Coroutine, left?: () => void): void {
+  beginOnTop(coroutine);
+  if (coroutine.state !== State.Dead) left?.();
+  if (current === null) drain();
+}
+
+/** The same, and lets nobody else run. */
+export function beginOnTop(coroutine: Coroutine): void {
   coroutine.state = State.Ready;
   coroutine.announceStart();
   coroutine.run();
-  if ((coroutine.state as State) !== State.Dead) left?.();
-  if (current === null) drain();
 }
 
 /** Whether the running code may leave its stack, so that what can only block does. */
@@ -575,6 +602,7 @@ function abandoned(stack: number, stackSize: number): void {
   const resource = resources[stack];
   const record = records[stack];
   if (resource === undefined || record === undefined || revive === null) return; // it was at rest, or is gone
+  record.abandoned = true;
   try {
     const coroutine = revive(record, resource, stackSize);
     coroutine.takeOver(stack);

@@ -34,6 +34,17 @@ export function notInFiber(): CodedError {
   );
 }
 
+/** A call that would block was made on the hub's own stack, and it is none that a thread could sleep in. */
+export function cannotPark(call: string): CodedError {
+  return coded(
+    new Error(
+      `${call} would have to run the event loop here, on its own stack, which is out of the question. ` +
+        "Call it in a fiber: spawn(() => ...), or start the program in one with `runtime run`.",
+    ),
+    "ERR_NOT_IN_FIBER",
+  );
+}
+
 /** A blocking call was made in a fiber, but under a frame that must not be left half-way. */
 export function cannotSuspend(why: string): CodedError {
   return coded(new Error(`This call blocks, and the fiber cannot suspend here: ${why}`), "ERR_CANNOT_SUSPEND");

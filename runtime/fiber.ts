@@ -215,6 +215,11 @@ export class Fiber<T = unknown> extends Coroutine implements PromiseLike<T>, Wai
     this.#links?.remove(link as Link<unknown>);
   }
 
+  /** @internal Whether its function would run in plain Node, too, and there on the event loop's own stack. */
+  get implicit(): boolean {
+    return false;
+  }
+
   /** @internal Calls `end`, which must not block or throw, at the very moment of its end. */
   atEnd(end: () => void): void {
     if (this.#atEnd === null) this.#atEnd = [end];

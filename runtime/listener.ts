@@ -22,6 +22,10 @@ class ListenerFiber extends Fiber {
     super(call, {}, undefined, [listener, self, args], newRecord(name));
   }
 
+  override get implicit(): boolean {
+    return true;
+  }
+
   protected override unobserved(error: unknown): void {
     if (this.away && !this.told) raise(error);
   }

@@ -17,6 +17,10 @@ class MainFiber<T> extends Fiber<T> {
     super(program, { name: "main" });
   }
 
+  override get implicit(): boolean {
+    return true;
+  }
+
   protected override unobserved(error: unknown): void {
     if (this.tellsProcess) raise(error);
   }

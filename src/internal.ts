@@ -1,4 +1,5 @@
 // For our own entry points and scripts.
 export { patchedNames } from "../compat";
+export { deasyncPackage, fibersPackage, futurePackage } from "../compat/fibers";
 export { forbidFastCalls } from "../runtime/guards/fast-calls";
 export { runFile, runFileOfNode, runGiven } from "./run";

@@ -1,8 +1,9 @@
 // The package as users get it: packed, installed from the tarball, loaded in each of the ways that README shows.
-import { execFileSync, spawnSync } from "node:child_process";
+import { execFile, execFileSync, spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 const root = path.join(__dirname, "..");
@@ -21,11 +22,12 @@ function which(command: string): string {
   return realpathSync(execFileSync("sh", ["-c", `command -v ${command}`], { encoding: "utf8" }).trim());
 }
 
-function npm(cwd: string, env: NodeJS.ProcessEnv, ...args: string[]): string {
+/** Not in blocking style: it may take minutes on a busy machine, and the test runner wants to hear of this thread. */
+async function npm(cwd: string, env: NodeJS.ProcessEnv, ...args: string[]): Promise<string> {
   const cli = process.env.npm_execpath ?? which("npm");
-  const child = spawnSync(process.execPath, [cli, ...args], { cwd, env, encoding: "utf8" });
-  if (child.status !== 0) throw new Error(`npm ${args.join(" ")}\n${child.stdout}${child.stderr}`);
-  return child.stdout + child.stderr;
+  const options = { cwd, env, encoding: "utf8", maxBuffer: Number.POSITIVE_INFINITY } as const;
+  const { stdout, stderr } = await promisify(execFile)(process.execPath, [cli, ...args], options);
+  return stdout + stderr;
 }
 
 const install = ["install", "--prefer-offline", "--no-audit", "--no-fund", "--foreground-scripts"];
@@ -50,10 +52,10 @@ const work = path.join(realpathSync(tmpdir()), `runtime-package-${process.pid}`)
 let tarball: string;
 
 describe.runIf(once)("the package", () => {
-  beforeAll(() => {
+  beforeAll(async () => {
     mkdirSync(work);
     // Without scripts: what is packed is the build that the other tests run, at this moment.
-    npm(root, environment, "pack", "--silent", "--ignore-scripts", "--pack-destination", work);
+    await npm(root, environment, "pack", "--silent", "--ignore-scripts", "--pack-destination", work);
     tarball = path.join(work, `runtime-${require("../package.json").version}.tgz`);
   }, 2 * MINUTES);
 
@@ -75,8 +77,8 @@ describe.runIf(once)("the package", () => {
       const two = spawn(() => out.push("first"));
       Promise.all([one, two]).then(() => console.log(out.join()));`;
 
-    beforeAll(() => {
-      npm(emptyProgram(program), environment, ...install, tarball);
+    beforeAll(async () => {
+      await npm(emptyProgram(program), environment, ...install, tarball);
     }, 5 * MINUTES);
 
     it("tells TypeScript what it exports, and what the patch adds to Node's modules", () => {
@@ -87,6 +89,11 @@ describe.runIf(once)("the package", () => {
         import net from "node:net";
         import timers from "node:timers";
         import { type Fiber, sleep, spawn } from "runtime";
+        import deasync from "runtime/deasync";
+        import OldFiber from "runtime/fibers";
+        import Future from "runtime/fibers/future";
+        const future: Future<number> = Future.task(() => { deasync.sleep(1); return OldFiber(() => 1).run(2) as number; });
+        const sum: number = future.wait() + ((n: number) => n).future()(1).get();
         const fiber: Fiber<number> = spawn((a: number) => { sleep(1); return a; }, 1);
         const text: Fiber<string> = spawn(() => http.getSync("http://localhost").textSync());
         spawn(() => { timers.sleepSync(3); net.connectSync(1).writeSync("x"); return dns.lookupSync("localhost"); });
@@ -170,11 +177,62 @@ describe.runIf(once)("the package", () => {
     });
   });
 
+  describe("installed beside what was written for fibers", () => {
+    const alias = path.join(work, `runtime-fibers-${require("../compat/fibers/alias/package.json").version}.tgz`);
+    const uses = `
+      const fibrous = require("fibrous");
+      const fs = require("node:fs");
+      fibrous.run(() => JSON.parse(fs.sync.readFile("package.json", "utf8")).name, (error, name) => console.log(name));`;
+
+    beforeAll(async () => {
+      const destination = ["--", "--silent", "--pack-destination", work];
+      await npm(root, environment, "run", "--silent", "pack:fibers", ...destination);
+    }, 2 * MINUTES);
+
+    it(
+      "is what an alias, and an override, lead to",
+      async () => {
+        const program = emptyProgram(path.join(work, "aliased"));
+        const dependencies = { fibers: `file:${alias}`, fibrous: "0.4.0", runtime: `file:${tarball}` };
+        const text = JSON.stringify({ name: "program", private: true, dependencies, overrides: { fibers: "$fibers" } });
+        writeFileSync(path.join(program, "package.json"), text);
+        await npm(program, environment, ...install);
+        expect(node(program, [], { file: "app.js", text: uses })).toBe("program");
+        const imports = `
+        import Fiber from "fibers";
+        import Future from "fibers/future.js";
+        import { createRequire } from "node:module";
+        const require = createRequire(import.meta.url);
+        console.log(Fiber === require("runtime/fibers"), Future === require("runtime/fibers/future"));`;
+        expect(node(program, [], { file: "app.mjs", text: imports })).toBe("true true");
+      },
+      5 * MINUTES,
+    );
+
+    it(
+      "takes the place of the original, which was installed without its scripts",
+      async () => {
+        const program = emptyProgram(path.join(work, "redirected"));
+        await npm(program, environment, ...install, tarball); // whose own scripts shall run
+        await npm(program, environment, ...install, "--ignore-scripts", "fibers@5.0.3", "fibrous@0.4.0");
+        expect(node(program, ["--require", "runtime/patch"], { file: "app.js", text: uses })).toBe("program");
+        const imports = `
+        import "runtime/patch";
+        import Fiber from "fibers";
+        import "fibers/future.js";
+        (() => Fiber.yield(1)).future()().detach();
+        console.log(Fiber(() => Fiber.yield("ours")).run());`;
+        expect(node(program, [], { file: "app.mjs", text: imports })).toBe("ours");
+      },
+      5 * MINUTES,
+    );
+  });
+
   describe("installed where nothing can be compiled, and no binary fits", () => {
     const program = path.join(work, "bare");
     let printed: string;
 
-    beforeAll(() => {
+    beforeAll(async () => {
       const bin = path.join(work, "bin");
       mkdirSync(bin);
       symlinkSync(process.execPath, path.join(bin, "node"));
@@ -183,7 +241,7 @@ describe.runIf(once)("the package", () => {
       rmSync(path.join(work, "package", "prebuilds"), { recursive: true });
       execFileSync("tar", ["-czf", "without-binaries.tgz", "package"], { cwd: work });
       const env = { ...environment, PATH: bin };
-      printed = npm(emptyProgram(program), env, ...install, path.join(work, "without-binaries.tgz"));
+      printed = await npm(emptyProgram(program), env, ...install, path.join(work, "without-binaries.tgz"));
     }, 5 * MINUTES);
 
     it("says in one line what is lost", () => {

@@ -38,10 +38,11 @@ type Traces = Map<FiberRecord, string>;
  * `Error.stackTraceLimit` allows. Without fibers in this thread the list is empty.
  */
 export function fibers(): FiberInfo[] {
-  const running = currentRoot()?.record ?? null;
-  if (running === null) return list(null, inspectStacks());
+  const root = currentRoot();
+  if (root === null) return list(null, inspectStacks());
+  const running = root.record;
   const own = traceHere();
-  if (!canSuspend() || !hasRoom()) return list(running, new Map([[running, own]]));
+  if (root.called || !canSuspend() || !hasRoom()) return list(running, new Map([[running, own]]));
   return block<FiberInfo[]>((waiter) =>
     scheduleFirst({ run: () => waiter.resolve(list(running, inspectStacks().set(running, own))) }),
   );

@@ -14,6 +14,8 @@ export class FiberRecord extends AsyncResource {
   readonly createdAt = now();
   /** How many calls of Node's module loader are on its stack; the program's main module is not one. */
   loading = 0;
+  /** Whether nothing could resume it any more, so that it is being unwound. */
+  abandoned = false;
 
   constructor(
     public name: string,

@@ -1,0 +1,20 @@
+// What the tests of the drop-ins share.
+import path from "node:path";
+import { hasFibers } from "../../support/fibers";
+import { type Outcome, type RunOptions, run } from "../../support/run";
+
+const root = path.join(__dirname, "..", "..", "..");
+
+type FiberPackage = typeof import("../../../compat/fibers/fiber");
+type FuturePackage = typeof import("../../../compat/fibers/future");
+
+// Where there are no fibers, these cannot be loaded, and nothing in the tests is run.
+export const Fiber: FiberPackage = hasFibers ? require(path.join(root, "dist", "fibers.js")) : undefined;
+export const Future: FuturePackage = hasFibers ? require(path.join(root, "dist", "future.js")) : undefined;
+
+/** Runs a program under the patch, which finds this package's devDependencies by `installed`. */
+export function runWithLibraries(program: string, options: RunOptions = {}): Promise<Outcome> {
+  const head = `require("runtime/patch");
+    const installed = require("node:module").createRequire(${JSON.stringify(path.join(root, "package.json"))});\n`;
+  return run(head + program, options);
+}
