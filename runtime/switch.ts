@@ -138,12 +138,20 @@ if (forced !== undefined && !names.includes(forced)) {
 }
 
 let loaded: Addon | undefined;
+/** Whether that is under way. */
+export let loadsAddon = false;
 
 /** Loads the addon. Throws where there is none, or where RUNTIME_SWITCH tells to do without. */
 export function loadAddon(): Addon {
   if (forced === "none") throw new Error("RUNTIME_SWITCH=none");
   // Once, and so before the first fiber: the search for it reads directories, by functions that may be patched by then.
-  loaded ??= require("node-gyp-build")(path.join(__dirname, "..")) as Addon;
+  if (loaded !== undefined) return loaded;
+  loadsAddon = true;
+  try {
+    loaded = require("node-gyp-build")(path.join(__dirname, "..")) as Addon;
+  } finally {
+    loadsAddon = false;
+  }
   return loaded;
 }
 

@@ -7,7 +7,7 @@
 // are out of reach.)
 import { current, pinned } from "../coroutine";
 import { type AnyFunction, disguise, replace } from "../disguise";
-import { loadAddon } from "../switch";
+import { loadsAddon } from "../switch";
 
 const why = "a native addon's function is on the stack";
 const wrappers = new WeakMap<object, unknown>();
@@ -68,8 +68,6 @@ function guardExport(value: unknown): unknown {
 }
 
 export function guardAddons(): void {
-  const own = loadAddon(); // it knows what it does, and is called for every event and every chunk
-  wrappers.set(own, own);
   for (const module of Object.values(require.cache)) {
     if (module?.filename?.endsWith(".node")) module.exports = guardExport(module.exports);
   }
@@ -80,7 +78,8 @@ export function guardAddons(): void {
       function (this: unknown, ...args: unknown[]) {
         const result = Reflect.apply(dlopen, this, args);
         const module = args[0] as { exports?: unknown } | undefined;
-        if (module) module.exports = guardExport(module.exports);
+        // Our own knows what it does, and is called for every event and every chunk.
+        if (module && !loadsAddon) module.exports = guardExport(module.exports);
         return result;
       },
   );
