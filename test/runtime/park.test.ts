@@ -209,13 +209,13 @@ describe("a time limit", () => {
           results.push([error.name, error.code, error.message, Date.now() - before < 5000, / limited /.test(error.stack)]);
         }
       }
-      limited(30, "net.readLine", 1, "utf8");
-      park("net.write", 1, "echo one\\necho two\\n");
-      results.push(limited(5000, "net.readLine", 1, "utf8"));
-      limited(30, "net.read", 1, 1000);
-      results.push(park("net.readLine", 1, "utf8"));
-      limited(-1, "net.read", 1);
-      try { park("net.write", 1, () => {}); } catch (error) { results.push(error.name); }
+      limited(30, "stream.readLine", 1, "utf8");
+      park("stream.write", 1, "echo one\\necho two\\n");
+      results.push(limited(5000, "stream.readLine", 1, "utf8"));
+      limited(30, "stream.read", 1, 1000);
+      results.push(park("stream.readLine", 1, "utf8"));
+      limited(-1, "stream.read", 1);
+      try { park("stream.write", 1, () => {}); } catch (error) { results.push(error.name); }
       results.push(park("dns.lookup", { order: "verbatim" }, ["127.0.0.1"]));
       console.log(JSON.stringify(results));
     `);

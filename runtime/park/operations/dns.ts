@@ -1,5 +1,6 @@
 // dns in the park worker.
 import dns from "node:dns";
+import type { Patience } from "./patience";
 
 /** The settings of the calling thread, which are its own. */
 export interface DnsSettings {
@@ -10,20 +11,20 @@ export interface DnsSettings {
 type Query = (...args: unknown[]) => Promise<unknown>;
 
 export const operations = {
-  "dns.lookup"(_signal: AbortSignal, settings: DnsSettings, args: unknown[]): Promise<unknown> {
+  "dns.lookup"(_patience: Patience, settings: DnsSettings, args: unknown[]): Promise<unknown> {
     dns.setDefaultResultOrder(settings.order);
     return (dns.promises.lookup as Query)(...args);
   },
 
-  "dns.lookupService"(_signal: AbortSignal, args: unknown[]): Promise<unknown> {
+  "dns.lookupService"(_patience: Patience, args: unknown[]): Promise<unknown> {
     return (dns.promises.lookupService as Query)(...args);
   },
 
   /** `resolve*`, `reverse`: a method of a Resolver. */
-  "dns.query"(signal: AbortSignal, settings: DnsSettings, method: string, args: unknown[]): Promise<unknown> {
+  "dns.query"(patience: Patience, settings: DnsSettings, method: string, args: unknown[]): Promise<unknown> {
     const resolver = new dns.promises.Resolver();
     resolver.setServers(settings.servers);
-    signal.addEventListener("abort", () => resolver.cancel(), { once: true });
+    patience.atEnd(() => resolver.cancel());
     return (resolver as unknown as Record<string, Query>)[method]?.(...args) as Promise<unknown>;
   },
 };

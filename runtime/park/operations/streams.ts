@@ -80,14 +80,19 @@ export function* readLine(stream: Readable, encoding: BufferEncoding): Reading<s
   }
 }
 
-/** All that is still to come. Left early, it puts back what it has taken. */
+/** All that is still to come, as text. Left early, it puts back what it has taken. */
 export function* readText(stream: Readable, encoding: BufferEncoding): Reading<string> {
+  return (yield* readAll(stream)).toString(encoding);
+}
+
+/** All that is still to come. Left early, it puts back what it has taken. */
+export function* readAll(stream: Readable): Reading<Chunk> {
   const pieces: Chunk[] = [];
   let whole = false;
   try {
     for (let chunk = yield* readChunk(stream); chunk !== null; chunk = yield* readChunk(stream)) pieces.push(chunk);
     whole = true;
-    return joined(pieces).toString(encoding);
+    return joined(pieces);
   } finally {
     if (!whole) putBack(stream, pieces);
   }
