@@ -15,11 +15,12 @@ import { getSystemErrorMap, getSystemErrorName } from "node:util";
 
 import { block, type Waiter } from "../runtime/block";
 import { type Expiry, expire } from "../runtime/clock";
-import { canSuspend } from "../runtime/coroutine";
+import { canBlock, canSuspend } from "../runtime/coroutine";
 import type { AnyFunction } from "../runtime/disguise";
 import { heed } from "../runtime/park/operations/streams";
 import { callBackInFiber } from "./callbacks";
 import { inOrder, listenInFibers } from "./emitters";
+import { endOf } from "./parked/child";
 import type { ModulePatch } from "./patching";
 
 declare module "child_process" {
@@ -259,6 +260,7 @@ function conclude(result: Result, command: string, stdio: unknown): unknown {
 
 function waitSync(this: childProcess.ChildProcess): { code: number | null; signal: NodeJS.Signals | null } {
   if (this.exitCode === null && this.signalCode === null) {
+    if (!canBlock()) return endOf(this);
     block<void>((waiter) => {
       const stop = heed(this, {
         exit: () => {

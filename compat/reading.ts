@@ -2,15 +2,23 @@
 import type { Readable } from "node:stream";
 
 import { block, withFiberStack } from "../runtime/block";
+import { canBlock } from "../runtime/coroutine";
 import { schedule } from "../runtime/hub";
 import { type Chunk, DataListener, keepErrors, putBack, type Reading } from "../runtime/park/operations/streams";
 import { Semaphore } from "../runtime/sync/semaphore";
+import { Descriptor } from "./parked/descriptor";
 
 /** Whether nobody else takes a stream's data. */
 function isLeftAlone(stream: Readable): boolean {
   return (
     stream.readableFlowing !== true && stream.listenerCount("data") === 0 && stream.listenerCount("readable") === 0
   );
+}
+
+interface More {
+  /** Waits for data. It may return the next chunk, or null at the end; else both are to be had from the stream. */
+  wait(anyChunk: boolean): Chunk | null | undefined;
+  next<T>(reading: Reading<T>, given?: Chunk | null): IteratorResult<boolean, T>;
 }
 
 class Source {
@@ -37,14 +45,26 @@ class Source {
     this.#turn.acquire();
     let done = false;
     try {
-      let step = reading.next();
-      while (!step.done) step = reading.next(this.#wait(step.value));
+      const more = this.#more();
+      let step = more.next(reading);
+      while (!step.done) step = more.next(reading, more.wait(step.value));
       done = true;
       return step.value;
     } finally {
       if (!done) reading.return(undefined as T);
       this.#leave(done);
     }
+  }
+
+  /** How to go on when there is too little data. */
+  #more(): More {
+    const parked = canBlock() || this.#stream.readableFlowing === true ? null : Descriptor.of(this.#stream);
+    if (parked === null)
+      return { wait: (anyChunk) => this.#wait(anyChunk), next: (reading, given) => reading.next(given) };
+    return {
+      wait: () => (parked.pull() || this.#stream.readableLength > 0 ? undefined : null),
+      next: (reading, given) => parked.quietly(() => reading.next(given)),
+    };
   }
 
   #wait(anyChunk: boolean): Chunk | undefined {
@@ -78,7 +98,10 @@ class Source {
   }
 }
 
-/** Carries a reading out in the running fiber. Out of a fiber it succeeds as far as the data is there already. */
+/**
+ * Carries a reading out in the running fiber. Out of a fiber, the thread sleeps if the stream can do without the event loop
+ * (parked/descriptor.ts); else it succeeds as far as the data is there already.
+ */
 export function carryOut<T>(stream: Readable, reading: Reading<T>, entry: (...args: never[]) => unknown): T {
   try {
     return Source.of(stream).carryOut(reading);

@@ -6,10 +6,12 @@ import stream = require("node:stream");
 
 import { whenAborted } from "../runtime/abort";
 import { block, withFiberStack } from "../runtime/block";
+import { canBlock } from "../runtime/coroutine";
 import { invalidArgument, outOfRange } from "../runtime/errors";
 import { checkLimit } from "../runtime/limit";
 import { type Chunk, type Done, end, keepErrors, readChunk, readText, write } from "../runtime/park/operations/streams";
 import { holdFlow, inOrder, listenInFibers } from "./emitters";
+import { endNow, writeAll } from "./parked/descriptor";
 import type { ModulePatch } from "./patching";
 import { carryOut } from "./reading";
 
@@ -104,10 +106,12 @@ export function checkEncoding(encoding: unknown): void {
 }
 
 export function writeSync(this: Writable, chunk: unknown, encoding?: BufferEncoding): void {
+  if (!canBlock() && writeAll(this, chunk, encoding)) return;
   handOver(this, (done) => write(this, chunk, encoding, done), writeSync);
 }
 
 export function endSync(this: Writable, chunk?: unknown, encoding?: BufferEncoding): void {
+  if (!canBlock() && endNow(this, chunk, encoding)) return;
   handOver(this, (done) => end(this, chunk, encoding, done), endSync);
 }
 

@@ -1,8 +1,9 @@
 import "runtime/patch";
 import { spawn as spawnProcess } from "node:child_process";
 import dgram from "node:dgram";
+import { once } from "node:events";
 import path from "node:path";
-import { original, sleep, spawn, withTimeout } from "runtime";
+import { sleep, spawn, withTimeout } from "runtime";
 import { describe, expect, test } from "vitest";
 import { active, describeFibers, inFiber, progress, settle, thrown, until } from "./support";
 

@@ -238,5 +238,4 @@ describeSecure("tls", () => {
     const error = await inFiber(() => thrown(() => tls.createSecureContext({ cert: "none" })));
     expect(error.code).toMatch(/^ERR_/);
   });
-
 });

@@ -8,9 +8,9 @@ export type Chunk = Buffer | string;
 
 /**
  * Yields when it needs more data than there is: see `DataListener`. It yields whether any chunk will do; then it may be
- * given the next one.
+ * given the next one. Null tells that there is no more.
  */
-export type Reading<T> = Generator<boolean, T, Chunk | undefined>;
+export type Reading<T> = Generator<boolean, T, Chunk | null | undefined>;
 
 /** Called once, with the error if there is one. */
 export type Done = (error?: Error | null) => void;
