@@ -42,7 +42,7 @@ function move(socket: Socket): number {
   handles.register(socket, handle, socket);
   const put = (name: string, value: unknown) =>
     Object.defineProperty(socket, name, { value, configurable: true, writable: true });
-  for (const name of forwarded) put(name, (...args: unknown[]) => call(socket, name, args));
+  for (const name of forwarded) put(name, (...args: unknown[]) => park("dgram.call", parked.get(socket), name, args));
   for (const name of refused) {
     put(name, () => {
       throw refusedUse(`${name}()`);
@@ -67,10 +67,6 @@ function move(socket: Socket): number {
     return socket;
   });
   return handle;
-}
-
-function call(socket: Socket, method: (typeof forwarded)[number], args: unknown[]): unknown {
-  return park("dgram.call", parked.get(socket), method, args) ?? (method.startsWith("get") ? undefined : socket);
 }
 
 interface State extends SocketOptions {

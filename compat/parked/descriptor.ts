@@ -8,7 +8,7 @@ import type { Readable, Writable } from "node:stream";
 import { poll } from "../../runtime/park/poll";
 
 // As they were before anybody patched them.
-const { closeSync, openSync, readSync, writeSync } = fs;
+const node = { close: fs.closeSync, open: fs.openSync, read: fs.readSync, write: fs.writeSync };
 
 const SIZE = 64 * 1024;
 
@@ -56,7 +56,7 @@ function open(stream: FileStream): number {
     get: () => fd,
     set(later: number | null) {
       if (later === null) fd = null;
-      else if (fd !== null && later !== fd) closeSync(later);
+      else if (fd !== null && later !== fd) node.close(later);
     },
   });
   return fd;
@@ -64,7 +64,7 @@ function open(stream: FileStream): number {
 
 function openNow(stream: FileStream): number {
   try {
-    return openSync(stream.path, stream.flags, stream.mode);
+    return node.open(stream.path, stream.flags, stream.mode);
   } catch (error) {
     (stream as Writable).on("error", () => {}); // Node will find out, too
     throw error;
@@ -106,9 +106,13 @@ export class Descriptor {
    * @throws what reading fails with; Timeout after `ms` milliseconds
    */
   pull(ms = Number.POSITIVE_INFINITY, total = ms): boolean {
-    if (stateOf(this.#stream).ended) return false;
-    const chunk = poll(ms, () => this.#read(), total);
-    this.#stream.push(chunk);
+    const stream = this.#stream;
+    const chunk = stateOf(stream).ended ? null : poll(ms, () => this.#read(), total);
+    if (chunk !== null) stream.push(chunk);
+    else {
+      stream.push(null);
+      if (stream.readableLength === 0) stream.read(0); // emits "end", when the event loop turns
+    }
     return chunk !== null;
   }
 
@@ -118,7 +122,7 @@ export class Descriptor {
     const size = pos === undefined ? SIZE : Math.min(SIZE, end - pos + 1);
     if (size <= 0) return null;
     const bytes = Buffer.allocUnsafeSlow(size);
-    const count = atOnce(() => readSync(this.#fd, bytes, 0, size, pos ?? null));
+    const count = atOnce(() => node.read(this.#fd, bytes, 0, size, pos ?? null));
     if (count === undefined) return undefined;
     if (isFile(stream)) {
       stream.bytesRead += count;
@@ -161,7 +165,7 @@ export function writeAll(stream: Writable, chunk: unknown, encoding?: BufferEnco
     const { pos } = isFile(stream) ? stream : ({} as FileStream);
     const offset = done;
     const count = poll(Number.POSITIVE_INFINITY, () =>
-      atOnce(() => writeSync(fd, bytes, offset, bytes.length - offset, pos ?? null)),
+      atOnce(() => node.write(fd, bytes, offset, bytes.length - offset, pos ?? null)),
     );
     done += count;
     if (!isFile(stream)) continue;

@@ -5,7 +5,7 @@ import type { MessagePort } from "node:worker_threads";
 
 import { withFiberStack } from "../block";
 import { pinned } from "../coroutine";
-import { type CodedError, checkDuration, parkWorkerLost } from "../errors";
+import { type CodedError, checkDuration, fiberOnly, parkWorkerLost } from "../errors";
 import { Timeout } from "../sync/timeout";
 import { reviveError } from "./failure";
 import type { Operation, Reply } from "./operations";
@@ -61,14 +61,15 @@ export function parkWithin<T>(ms: number, operation: Operation, ...args: unknown
 
 /**
  * `park`, with arguments that a program gave: they may be such as cannot be sent. `check` is given them then, and
- * throws what Node throws for them.
+ * throws what Node throws for them; if it takes them, that is ERR_NOT_IN_FIBER.
  */
 export function parkChecked<T>(check: () => void, operation: Operation, ...args: unknown[]): T {
   try {
     return run(operation, Number.POSITIVE_INFINITY, args, parkChecked) as T;
   } catch (error) {
-    if (isCloneError(error)) check();
-    throw error;
+    if (!isCloneError(error)) throw error;
+    check();
+    throw Object.assign(fiberOnly("An argument that cannot be sent to another thread"), { cause: error });
   }
 }
 
@@ -154,10 +155,16 @@ function startWorker(): ParkWorker {
 
 function startExchange(): Exchange {
   const { startWorkerThread } = require("synckit") as typeof import("synckit");
+  const threads = require("node:worker_threads") as typeof import("node:worker_threads");
+  const { Worker } = threads;
   const { env } = process;
   const { NODE_OPTIONS: _, ...rest } = env;
-  // The worker is not to load what NODE_OPTIONS preloads: this package, for one. Only synckit looks, just now.
+  // For synckit alone, just now. The worker is not to load what NODE_OPTIONS preloads: this package, for one. And its end
+  // for want of memory is an "error" event, which is told by the call that it breaks off, and would end the program.
   process.env = rest;
+  Reflect.set(threads, "Worker", function quiet(...args: ConstructorParameters<typeof Worker>) {
+    return new Worker(...args).on("error", () => {});
+  });
   try {
     return startWorkerThread(path.join(__dirname, "park-worker.js"), {
       execArgv: [],
@@ -166,5 +173,6 @@ function startExchange(): Exchange {
     }) as Exchange;
   } finally {
     process.env = env;
+    Reflect.set(threads, "Worker", Worker);
   }
 }

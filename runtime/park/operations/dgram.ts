@@ -119,7 +119,6 @@ export const operations = {
   /** Any other method of the socket, which does not wait. */
   "dgram.call"(_patience: Patience, handle: number, method: string, args: unknown[]): unknown {
     const { socket } = mailboxOf(handle);
-    const result = (socket as unknown as Record<string, (...args: unknown[]) => unknown>)[method]?.(...args);
-    return result === socket ? undefined : result;
+    return (socket as unknown as Record<string, (...args: unknown[]) => unknown>)[method]?.(...args);
   },
 };
