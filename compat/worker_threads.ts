@@ -8,6 +8,7 @@ import { fiberOnly } from "../runtime/errors";
 import { checkLimit, type Limit, signalOf, timeoutOf } from "../runtime/limit";
 import { getsFiber } from "../runtime/listener";
 import { poll } from "../runtime/park/poll";
+import { isDetached } from "../runtime/park/ports";
 import { callInOrder, inOrder, listenInFibers } from "./emitters";
 import { Inbox } from "./inbox";
 import type { ModulePatch } from "./patching";
@@ -110,19 +111,6 @@ function receiveParked(
   });
   return got.message;
 }
-
-/** Whether a port is closed or was transferred: then it cannot be transferred. Twice at once no port can be. */
-function isDetached(port: MessagePort): boolean {
-  const { port1 } = (probe ??= new MessageChannel());
-  try {
-    port1.postMessage(null, [port, port] as never);
-  } catch (error) {
-    return !/duplicate/i.test((error as Error).message);
-  }
-  return true;
-}
-
-let probe: InstanceType<typeof MessageChannel> | undefined;
 
 /** A worker's messages come by a port that Node keeps in a property that only its code knows. */
 function publicPort(worker: Worker): MessagePort | null {

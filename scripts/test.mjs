@@ -50,7 +50,7 @@ function run(binary, name, rest) {
     if (!one.reported) console.log(`CRASHED ${file}`);
     return one;
   });
-  return sum(counts, "failed") > 0 ? counts : [...counts, { passed: 0, failed: 1 }]; // it did crash, just not again
+  return sum(counts, "failed") > 0 ? counts : [...counts, { passed: 0, failed: 1, fiberless: 0, skipped: 0 }]; // it did crash, just not again
 }
 
 function runVitest(binary, name, rest) {
@@ -75,8 +75,17 @@ function count(status, report) {
   const files = report?.testResults ?? [];
   const broken = files.filter((file) => file.status === "failed" && file.assertionResults.length === 0).length;
   const failed = (report?.numFailedTests ?? 0) + broken;
-  return { passed: report?.numPassedTests ?? 0, failed: status !== 0 && failed === 0 ? 1 : failed };
+  const skipped = files.flatMap((file) => file.assertionResults).filter(({ status }) => isSkipped(status));
+  const fiberless = skipped.filter(({ fullName }) => fullName.includes("(skipped, no fibers: ")).length;
+  return {
+    passed: report?.numPassedTests ?? 0,
+    failed: status !== 0 && failed === 0 ? 1 : failed,
+    fiberless,
+    skipped: skipped.length - fiberless,
+  };
 }
+
+const isSkipped = (status) => ["skipped", "pending", "todo", "disabled"].includes(status);
 
 const sum = (counts, key) => counts.reduce((total, one) => total + one[key], 0);
 
@@ -87,7 +96,9 @@ for (const name of switches) {
   const counts = run(node, name, rest);
   const passed = sum(counts, "passed");
   const failed = sum(counts, "failed");
-  lines.push(`RUNTIME_SWITCH=${name}: ${passed} passed, ${failed} failed`);
+  const [fiberless, skipped] = [sum(counts, "fiberless"), sum(counts, "skipped")];
+  const left = `${fiberless > 0 ? `, ${fiberless} skipped: no fibers` : ""}${skipped > 0 ? `, ${skipped} skipped` : ""}`;
+  lines.push(`RUNTIME_SWITCH=${name}: ${passed} passed, ${failed} failed${left}`);
   if (tally) appendFileSync(tally, `${passed} ${failed}\n`);
   if (failed > 0) process.exitCode = 1;
 }

@@ -10,8 +10,9 @@ import { Timeout } from "../sync/timeout";
 import { reviveError } from "./failure";
 import type { Operation, Reply } from "./operations";
 import { type Bytes, isLarge, LINE, portable, received } from "./portable";
+import { isDetached } from "./ports";
 
-type Exchange = (operation: Operation | typeof LINE, ms: number, args: unknown[], large: number[]) => Reply;
+type Exchange = (operation: Operation | typeof LINE, ms?: number, args?: unknown[], large?: number[]) => Reply;
 
 /** A worker, and the line to it: for large bytes, and to see whether it still exists. */
 interface ParkWorker {
@@ -94,7 +95,8 @@ function send(operation: Operation, ms: number, args: unknown[]): Reply {
 }
 
 /** Arguments as synckit gets them, and the positions of those that go over the line. */
-function packed(args: unknown[], line: MessagePort): [args: unknown[], large: number[]] {
+function packed(args: unknown[], line: MessagePort): [args: unknown[], large?: number[]] {
+  if (!args.some(isLarge)) return [args.map(portable)];
   const parcel: Bytes[] = [];
   const large: number[] = [];
   const small = args.map((arg, position) => {
@@ -103,8 +105,10 @@ function packed(args: unknown[], line: MessagePort): [args: unknown[], large: nu
     parcel.push(new Uint8Array(arg)); // the program keeps its own
     return null;
   });
-  const buffers = parcel.map(({ buffer }) => buffer);
-  if (parcel.length > 0) line.postMessage(parcel, buffers);
+  line.postMessage(
+    parcel,
+    parcel.map(({ buffer }) => buffer),
+  );
   return [small, large];
 }
 
@@ -140,7 +144,7 @@ function awake<T>(line: MessagePort, fn: () => T): T {
 function isClosed(line: MessagePort): boolean {
   const { receiveMessageOnPort } = require("node:worker_threads") as typeof import("node:worker_threads");
   receiveMessageOnPort(line); // without a turn of the event loop, only this sees that the other end was closed
-  return (line.postMessage(null) as unknown) !== true;
+  return isDetached(line);
 }
 
 function isCloneError(error: unknown): boolean {
@@ -149,7 +153,7 @@ function isCloneError(error: unknown): boolean {
 
 function startWorker(): ParkWorker {
   const exchange = startExchange();
-  const { value } = exchange(LINE, Number.POSITIVE_INFINITY, [], []) as { value: MessagePort };
+  const { value } = exchange(LINE) as { value: MessagePort };
   return { exchange, line: value };
 }
 

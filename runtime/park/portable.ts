@@ -6,9 +6,6 @@ export const LINE = "line";
 /** Bytes with a buffer of their own, which can be handed over. */
 export type Bytes = Uint8Array<ArrayBuffer>;
 
-/** What goes over the line: the large arguments of a call, or nothing, to see whether it still exists. */
-export type Parcel = Bytes[] | null;
-
 /** From here on it is cheaper to hand bytes over than to have them copied. */
 const LARGE = 16 * 1024;
 

@@ -6,7 +6,7 @@ import { expire } from "../clock";
 import { describeError } from "./failure";
 import { type Operation, operations, type Reply } from "./operations";
 import { Patience } from "./operations/patience";
-import { type Bytes, isLarge, LINE, type Parcel, portable } from "./portable";
+import { type Bytes, isLarge, LINE, portable } from "./portable";
 
 const { port1: line, port2: callersEnd } = new MessageChannel();
 
@@ -22,13 +22,12 @@ workerPort.postMessage = (message: unknown) => {
   Reflect.apply(post, workerPort, [message, along]);
 };
 
-runAsWorker(async (name: Operation | typeof LINE, ms: number, args: unknown[], large: number[]): Promise<Reply> => {
+runAsWorker(async (name: Operation | typeof LINE, ms: number, args: unknown[], large?: number[]): Promise<Reply> => {
   if (name === LINE) {
     transferred = [callersEnd];
     return { value: callersEnd };
   }
-  const parcel = latestParcel();
-  for (const [at, position] of large.entries()) args[position] = parcel[at];
+  if (large) unpack(args, large);
   const patience = ms === Number.POSITIVE_INFINITY ? Patience.endless : new Patience();
   const expiry = expire(ms, () => patience.end());
   try {
@@ -44,11 +43,11 @@ runAsWorker(async (name: Operation | typeof LINE, ms: number, args: unknown[], l
   }
 });
 
-/** The large arguments of this call. What else has come is of calls that failed, or asked whether anybody is here. */
-function latestParcel(): Bytes[] {
-  let parcel: Parcel = null;
-  for (let got = receiveMessageOnPort(line); got; got = receiveMessageOnPort(line)) parcel = got.message as Parcel;
-  return parcel ?? [];
+/** Puts the large arguments of this call in their places. What came before them is of a call that failed. */
+function unpack(args: unknown[], large: number[]): void {
+  let parcel: Bytes[] = [];
+  for (let got = receiveMessageOnPort(line); got; got = receiveMessageOnPort(line)) parcel = got.message as Bytes[];
+  for (const [at, position] of large.entries()) args[position] = parcel[at];
 }
 
 function ended(patience: Patience): Promise<never> {

@@ -6,9 +6,9 @@ import net, { type AddressInfo } from "node:net";
 import timers from "node:timers";
 import { Fiber, info, patch, spawn, unpatch, wait, withTimeout } from "runtime";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { describeFibers, itFibers } from "../support/fibers";
 
 const fibers = info().switch !== "none";
-if (!fibers) console.log("http handlers in fibers: skipped, there are no fibers under RUNTIME_SWITCH=none");
 
 const servers: Server[] = [];
 async function serve(handler: RequestListener): Promise<{ server: Server; port: number; url: string }> {
@@ -36,7 +36,7 @@ afterEach(() => {
   }
 });
 
-describe.runIf(fibers)("a server's request handlers", () => {
+describeFibers("a server's request handlers", () => {
   it("each run in a fiber of their own, so that a slow one holds nobody up", async () => {
     let inside = 0;
     let open: (value: unknown) => void;
@@ -164,7 +164,7 @@ describe.runIf(fibers)("a server's request handlers", () => {
   });
 });
 
-describe.runIf(fibers)("http.requestSync and getSync", () => {
+describeFibers("http.requestSync and getSync", () => {
   it("return the response, whose body is read in blocking style", async () => {
     const { url } = await serve((req, res) => res.end(`${req.method} ${req.url} ${req.headers["x-a"] ?? ""}`));
     await spawn(() => {
@@ -246,7 +246,7 @@ describe.runIf(fibers)("http.requestSync and getSync", () => {
   });
 });
 
-it.runIf(fibers)("serves a thousand slow requests at once, each with files and an upstream call", async () => {
+itFibers("serves a thousand slow requests at once, each with files and an upstream call", async () => {
   const upstream = await serve((req, res) => {
     timers.sleepSync(100);
     res.end(`up ${req.url}`);

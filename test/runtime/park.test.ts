@@ -289,7 +289,7 @@ describe("a time limit", () => {
       results.push(park("stream.readLine", 1, "utf8"));
       limited(-1, "stream.read", 1);
       try { park("stream.write", 1, () => {}); } catch (error) { results.push(error.name); }
-      results.push(park("dns.lookup", { order: "verbatim" }, ["127.0.0.1"]));
+      results.push(park("dns.lookup", "verbatim", ["127.0.0.1"]));
       console.log(JSON.stringify(results));
     `);
     expect(result).toEqual([

@@ -2,17 +2,14 @@
 import dns from "node:dns";
 import type { Patience } from "./patience";
 
-/** The settings of the calling thread, which are its own. */
-export interface DnsSettings {
-  order: ReturnType<typeof dns.getDefaultResultOrder>;
-  servers: string[];
-}
+/** Of the calling thread, which has its own. */
+type Order = ReturnType<typeof dns.getDefaultResultOrder>;
 
 type Query = (...args: unknown[]) => Promise<unknown>;
 
 export const operations = {
-  "dns.lookup"(_patience: Patience, settings: DnsSettings, args: unknown[]): Promise<unknown> {
-    dns.setDefaultResultOrder(settings.order);
+  "dns.lookup"(_patience: Patience, order: Order, args: unknown[]): Promise<unknown> {
+    dns.setDefaultResultOrder(order);
     return (dns.promises.lookup as Query)(...args);
   },
 
@@ -21,9 +18,9 @@ export const operations = {
   },
 
   /** `resolve*`, `reverse`: a method of a Resolver. */
-  "dns.query"(patience: Patience, settings: DnsSettings, method: string, args: unknown[]): Promise<unknown> {
+  "dns.query"(patience: Patience, servers: string[], method: string, args: unknown[]): Promise<unknown> {
     const resolver = new dns.promises.Resolver();
-    resolver.setServers(settings.servers);
+    resolver.setServers(servers);
     patience.atEnd(() => resolver.cancel());
     return (resolver as unknown as Record<string, Query>)[method]?.(...args) as Promise<unknown>;
   },
