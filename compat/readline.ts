@@ -23,20 +23,21 @@ declare module "readline" {
      *
      * Lines that came between two calls answer the next ones: from the first `questionSync` or `linesSync` on, and
      * before that if the interface was created in a fiber; unless it has "line" listeners of the program's own, which
-     * get them. What is kept is also returned out of a fiber, or when the limit is 0.
+     * get them. What is kept is also returned when the limit is 0. Out of a fiber the thread sleeps until there is a
+     * line, if the input has a descriptor (standard input, a file, ...).
      * @param query is written to the output; may be empty
      * @param limit the longest to wait: milliseconds, an AbortSignal, or { timeout, signal }; default: without end
      * @returns null at the end of the input (at a terminal: ^D on an empty line), then and from then on
      * @throws ERR_USE_AFTER_CLOSE when the interface is closed otherwise: by `close()`, or by ^C where nobody listens to
      *   "SIGINT"; what the input's "error" event brings; Timeout when the time was over first; AbortError when the
-     *   signal was aborted first; ERR_NOT_IN_FIBER out of a fiber
+     *   signal was aborted first; ERR_NOT_IN_FIBER out of a fiber for other inputs, or a signal that is not aborted
      */
     questionSync(query: string, limit?: Limit): string | null;
     /**
      * The lines until the end of the input, or until the interface is closed; each is waited for, in the fiber. Which
      * are kept in between is said at `questionSync`; the input is paused when they are very many. Leaving the loop early
      * closes the interface, as `for await` does. Several fibers may read, each gets other lines.
-     * @throws what the input's "error" event brings; ERR_NOT_IN_FIBER out of a fiber
+     * @throws what the input's "error" event brings; ERR_NOT_IN_FIBER out of a fiber, as `questionSync`
      */
     linesSync(): Generator<string, void, undefined>;
   }
