@@ -2,6 +2,7 @@
 import http = require("node:http");
 import net = require("node:net");
 
+import { parkedObject } from "../../runtime/errors";
 import type { Head, Trailers } from "../../runtime/park/operations/http";
 import { newHandle, park, parkRelease } from "../../runtime/park/park";
 import { checkEncoding, checkSize } from "../stream";
@@ -112,9 +113,8 @@ export class ParkedMessage extends http.IncomingMessage {
     callback(error);
   }
 
-  /** There is nothing in this thread that could have a timeout. Give the request one. */
-  override setTimeout(): this {
-    return this;
+  override setTimeout(): never {
+    throw parkedObject("setTimeout()", "readSync, textSync, chunksSync; give the request options.timeout");
   }
 }
 

@@ -4,7 +4,7 @@ import type { TLSSocket } from "node:tls";
 import type { Ends } from "../../runtime/park/operations/net";
 import { type Question, questions } from "../../runtime/park/operations/tls";
 import { park } from "../../runtime/park/park";
-import { ParkedSocket, type ParkedSocketOptions } from "./socket";
+import { ParkedSocket, type ParkedSocketOptions, refusedUse } from "./socket";
 
 /** Connected, after the handshake. */
 class ParkedSecureSocket extends ParkedSocket {
@@ -19,7 +19,9 @@ class ParkedSecureSocket extends ParkedSocket {
 
   /** @internal */
   ask(question: Question, args: unknown[]): unknown {
-    return this.use(question, () => park("tls.ask", this.handle, question, args));
+    if (!this.destroyed) return this.use(question, () => park("tls.ask", this.handle, question, args));
+    const { TLSSocket } = require("node:tls") as typeof import("node:tls");
+    return Reflect.apply(TLSSocket.prototype[question], this, args); // which has no handle: what it answers then
   }
 }
 
@@ -29,6 +31,27 @@ for (const question of questions) {
     writable: true,
     value(this: ParkedSecureSocket, ...args: unknown[]) {
       return this.ask(question, args);
+    },
+  });
+}
+
+/** What would change the encryption. */
+const refused = [
+  "disableRenegotiation",
+  "enableTrace",
+  "renegotiate",
+  "setKeyCert",
+  "setMaxSendFragment",
+  "setServername",
+  "setSession",
+];
+
+for (const name of refused) {
+  Object.defineProperty(ParkedSecureSocket.prototype, name, {
+    configurable: true,
+    writable: true,
+    value() {
+      throw refusedUse(`${name}()`);
     },
   });
 }

@@ -268,6 +268,6 @@ export function describe(socket: net.Socket, { local, remote }: Ends, timeout?: 
   }
 }
 
-function refusedUse(use: string): Error {
+export function refusedUse(use: string): Error {
   return parkedObject(use, "readSync, readLineSync, writeSync, endSync");
 }

@@ -50,7 +50,8 @@ describe.skipIf(noCertificate)(`tls out of a fiber${noCertificate && ` (skipped,
     expect(socket.isSessionReused()).toBe(false);
     expect(socket.exportKeyingMaterial(16, "label", Buffer.alloc(0)).length).toBe(16);
     socket.destroy();
-    expect(thrown(() => socket.getCipher())).toMatchObject({ code: "ERR_STREAM_DESTROYED" });
+    expect(socket.getCipher()).toBe(null);
+    expect(thrown(() => socket.renegotiate({}, () => {}))).toMatchObject({ code: "ERR_PARKED_SOCKET" });
   });
 
   test("errors are the socket's own, and show who called", () => {
