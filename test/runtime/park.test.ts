@@ -28,7 +28,7 @@ async function run(program: string, { args = [] as string[], env = {} as NodeJS.
   return new Promise((resolve, reject) => {
     const options = {
       env: { ...process.env, NODE_PATH: path.join(root, "node_modules"), ROOT: root, PORT: `${peer.port}`, ...env },
-      timeout: 20_000,
+      timeout: 60_000,
     };
     execFile(process.execPath, [...args, file], options, (error, stdout, stderr) => {
       if (error) reject(new Error(`${error.message}\n${stdout}${stderr}`));

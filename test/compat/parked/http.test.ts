@@ -1,6 +1,9 @@
 import "runtime/patch";
+import { once } from "node:events";
 import http from "node:http";
+import http2 from "node:http2";
 import https from "node:https";
+import type { AddressInfo } from "node:net";
 import { pipeline, Writable } from "node:stream";
 import vm from "node:vm";
 import { spawn } from "runtime";
@@ -149,6 +152,47 @@ describe("http out of a fiber", () => {
     expect(String(res.readSync())).toBe("x");
     await settle(); // would not come back if the thread slept
     res.destroy();
+  });
+});
+
+describe("messages of this thread's own servers, out of a fiber", () => {
+  /** Has `handle` called with each server's request and response, after an `await`. */
+  async function exchange(server: http.Server | http2.Http2Server, send: (port: number) => Promise<unknown>) {
+    const codes = new Promise<unknown[]>((resolve) => {
+      server.on("request", async (req: http.IncomingMessage, res: http.ServerResponse) => {
+        await null; // on the hub's own stack from here on
+        resolve([() => req.textSync(), () => res.writeSync("x"), () => res.endSync()].map((call) => thrown(call).code));
+        res.end("end");
+      });
+    });
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const answer = send((server.address() as AddressInfo).port);
+    expect(await codes).toEqual(Array(3).fill("ERR_NOT_IN_FIBER"));
+    expect(await answer).toBe("end");
+    server.close();
+  }
+
+  test("of http, need a fiber", async () => {
+    await exchange(http.createServer(), async (port) => {
+      const body = new ReadableStream({ start: (controller) => setTimeout(() => controller.close(), 50) });
+      return (await fetch(`http://127.0.0.1:${port}`, { method: "POST", body, duplex: "half" } as RequestInit)).text();
+    });
+  });
+
+  test("of http2, need a fiber", async () => {
+    await exchange(http2.createServer(), async (port) => {
+      const session = http2.connect(`http://127.0.0.1:${port}`);
+      const stream = session.request({ ":method": "POST" });
+      let text = "";
+      stream.on("data", (chunk) => {
+        text += chunk;
+        stream.end();
+      });
+      await once(stream, "close");
+      session.close();
+      return text;
+    });
   });
 });
 
