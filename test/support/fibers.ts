@@ -14,7 +14,15 @@ export function describeFibers(name: string, tests: () => void): void {
   describe.runIf(hasFibers)(named(name), tests);
 }
 
-/** The same for a single test. */
-export function itFibers(name: string, test: () => void | Promise<void>, timeout?: number): void {
+function testFibers(name: string, test: () => void | Promise<void>, timeout?: number): void {
   it.runIf(hasFibers)(named(name), test, timeout);
 }
+
+// biome-ignore lint/suspicious/noExplicitAny: it has a dozen forms
+const each = (...rows: any[]) => {
+  // biome-ignore lint/suspicious/noExplicitAny: the same
+  return (name: string, ...rest: any[]) => (it.runIf(hasFibers).each as any)(...rows)(named(name), ...rest);
+};
+
+/** The same for a single test, and as `it.each` for several. */
+export const itFibers = Object.assign(testFibers, { each: each as typeof it.each });
