@@ -36,8 +36,8 @@ afterEach(() => {
   }
 });
 
-describeFibers("a server's request handlers", () => {
-  it("each run in a fiber of their own, so that a slow one holds nobody up", async () => {
+describe("a server's request handlers", () => {
+  itFibers("each run in a fiber of their own, so that a slow one holds nobody up", async () => {
     let inside = 0;
     let open: (value: unknown) => void;
     const allInside = new Promise((resolve) => {
@@ -70,7 +70,7 @@ describeFibers("a server's request handlers", () => {
     expect(order).toEqual(["before", "handler", "after true"]);
   });
 
-  it("see their own fiber, a different one each", async () => {
+  itFibers("see their own fiber, a different one each", async () => {
     const seen = new Set<unknown>();
     const { url } = await serve((_req, res) => {
       seen.add(Fiber.current);
@@ -81,7 +81,7 @@ describeFibers("a server's request handlers", () => {
     expect(seen.has(null)).toBe(false);
   });
 
-  it("can catch, by their own try and catch, what is thrown after a suspension", async () => {
+  itFibers("can catch, by their own try and catch, what is thrown after a suspension", async () => {
     const { url } = await serve((_req, res) => {
       try {
         timers.sleepSync(5);
@@ -93,7 +93,7 @@ describeFibers("a server's request handlers", () => {
     expect(await get(url)).toEqual({ status: 500, body: "ENOENT" });
   });
 
-  it("go on when their client has gone away", async () => {
+  itFibers("go on when their client has gone away", async () => {
     let finished: (value: string) => void;
     const end = new Promise<string>((resolve) => {
       finished = resolve;
@@ -111,7 +111,7 @@ describeFibers("a server's request handlers", () => {
     expect(await end).toBe("went on");
   });
 
-  it("all hear of one request, one after another, in one fiber", async () => {
+  itFibers("all hear of one request, one after another, in one fiber", async () => {
     const order: string[] = [];
     const { server, url } = await serve(() => {
       timers.sleepSync(5);
@@ -150,7 +150,7 @@ describeFibers("a server's request handlers", () => {
     expect([...text.matchAll(/<.*?>/g)].join()).toBe("</1>,</2>");
   });
 
-  it("may read the request's body in blocking style", async () => {
+  itFibers("may read the request's body in blocking style", async () => {
     const { url } = await serve((req, res) => {
       res.end(req.textSync().toUpperCase());
     });
