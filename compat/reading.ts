@@ -15,12 +15,6 @@ function isLeftAlone(stream: Readable): boolean {
   );
 }
 
-interface More {
-  /** Waits for data. It may return the next chunk, or null at the end; else both are to be had from the stream. */
-  wait(anyChunk: boolean): Chunk | null | undefined;
-  next<T>(reading: Reading<T>, given?: Chunk | null): IteratorResult<boolean, T>;
-}
-
 class Source {
   static readonly #all = new WeakMap<Readable, Source>();
   readonly #stream: Readable;
@@ -45,26 +39,25 @@ class Source {
     this.#turn.acquire();
     let done = false;
     try {
-      const more = this.#more();
-      let step = more.next(reading);
-      while (!step.done) step = more.next(reading, more.wait(step.value));
+      const parked = canBlock() ? null : this.#descriptor();
+      const value = parked === null ? this.#suspending(reading) : parked.carryOut(reading);
       done = true;
-      return step.value;
+      return value;
     } finally {
       if (!done) reading.return(undefined as T);
       this.#leave(done);
     }
   }
 
-  /** How to go on when there is too little data. */
-  #more(): More {
-    const parked = canBlock() || this.#stream.readableFlowing === true ? null : Descriptor.of(this.#stream);
-    if (parked === null)
-      return { wait: (anyChunk) => this.#wait(anyChunk), next: (reading, given) => reading.next(given) };
-    return {
-      wait: () => (parked.pull() || this.#stream.readableLength > 0 ? undefined : null),
-      next: (reading, given) => parked.quietly(() => reading.next(given)),
-    };
+  #suspending<T>(reading: Reading<T>): T {
+    let step = reading.next();
+    while (!step.done) step = reading.next(this.#wait(step.value));
+    return step.value;
+  }
+
+  /** What it can be read from without the event loop. */
+  #descriptor(): Descriptor | null {
+    return this.#stream.readableFlowing === true ? null : Descriptor.of(this.#stream);
   }
 
   #wait(anyChunk: boolean): Chunk | undefined {

@@ -5,6 +5,7 @@ import fs = require("node:fs");
 import { Socket } from "node:net";
 import type { Readable, Writable } from "node:stream";
 
+import type { Reading } from "../../runtime/park/operations/streams";
 import { poll } from "../../runtime/park/poll";
 
 // As they were before anybody patched them.
@@ -86,6 +87,15 @@ export class Descriptor {
   private constructor(stream: Readable, fd: number) {
     this.#stream = stream;
     this.#fd = fd;
+  }
+
+  carryOut<T>(reading: Reading<T>): T {
+    let step = this.quietly(() => reading.next());
+    while (!step.done) {
+      const more = this.pull() || this.#stream.readableLength > 0;
+      step = this.quietly(() => reading.next(more ? undefined : null));
+    }
+    return step.value;
   }
 
   /** Calls what takes data out of the stream's buffer, so that Node does not begin to read. */

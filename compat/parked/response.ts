@@ -67,7 +67,6 @@ function request(input: unknown, init: RequestInit = {}): Sent {
 function fields(given: Request | undefined): RequestInit {
   if (given === undefined) return {};
   const { credentials, integrity, keepalive, method, mode, redirect, referrer, referrerPolicy } = given;
-  // Node's Request has a mode for navigation that fetch would not take.
   return { credentials, integrity, keepalive, method, mode, redirect, referrer, referrerPolicy };
 }
 
