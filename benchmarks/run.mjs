@@ -18,6 +18,7 @@ const names = [
   "start",
   "gc",
   "many",
+  "park",
 ];
 const DEFAULT_ROUNDS = 5;
 

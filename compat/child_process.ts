@@ -15,11 +15,12 @@ import { getSystemErrorMap, getSystemErrorName } from "node:util";
 
 import { block, blockLikeNode, type Waiter } from "../runtime/block";
 import { type Expiry, expire } from "../runtime/clock";
-import { canSuspend } from "../runtime/coroutine";
+import { canBlock, canSuspend } from "../runtime/coroutine";
 import type { AnyFunction } from "../runtime/disguise";
 import { heed } from "../runtime/park/operations/streams";
 import { callBackInFiber } from "./callbacks";
 import { inOrder, listenInFibers } from "./emitters";
+import { endOf } from "./parked/child";
 import type { ModulePatch } from "./patching";
 
 declare module "child_process" {
@@ -29,10 +30,11 @@ declare module "child_process" {
      * has ended already. Its output may still be in the pipes: what nobody has begun to read by the fiber's next
      * blocking call is thrown away, as ever after that event. A child that writes more than its pipe holds, about
      * 64 KiB, waits for somebody to read it; so read first (`child.stdout.textSync()`), then wait.
-     * When the fiber is killed meanwhile, the child goes on.
+     * When the fiber is killed meanwhile, the child goes on. Out of a fiber, on Linux, the thread sleeps until the
+     * process of this user has ended; its "exit" event comes when the event loop turns.
      * @returns the exit code, or the name of the signal that ended the process; the other one is null
      * @throws what the "error" event brings: ENOENT and the like, if the process could not be started;
-     *   ERR_NOT_IN_FIBER if it runs, and there is no fiber
+     *   ERR_NOT_IN_FIBER out of a fiber, if it runs, where the system does not tell
      */
     waitSync(): { code: number | null; signal: NodeJS.Signals | null };
   }
@@ -259,6 +261,7 @@ function conclude(result: Result, command: string, stdio: unknown): unknown {
 
 function waitSync(this: childProcess.ChildProcess): { code: number | null; signal: NodeJS.Signals | null } {
   if (this.exitCode === null && this.signalCode === null) {
+    if (!canBlock()) return endOf(this);
     block<void>((waiter) => {
       const stop = heed(this, {
         exit: () => {

@@ -11,17 +11,21 @@ import { checkLimit, type Limit } from "../runtime/limit";
 import { heed } from "../runtime/park/operations/streams";
 import { inOrder, listenInFibers } from "./emitters";
 import { Inbox } from "./inbox";
+import { bindParked, canPark, isParked, receiveParked, sendParked } from "./parked/datagrams";
 import type { ModulePatch } from "./patching";
 
 declare module "dgram" {
   interface Socket {
+    // Out of a fiber, a socket that has not been used yet is from its first blocking call on one of another thread: only
+    // blocking calls, settings and `close` work on it. Other sockets need a fiber; so do those that Node's own `bindSync`
+    // has bound (from Node 24.21 on).
     /**
      * Binds the socket, and returns its address: Node's own from Node 24.21 on, which needs no fiber; before that the
      * same for fibers, which it suspends, and when that is killed, the socket is closed. From then on datagrams are
      * kept for `recvSync`, if this is called in a fiber.
      * @param options `port`, default 0: any; `address`, a numeric one, default: all
      * @throws EADDRINUSE, EACCES, ...; ERR_INVALID_ARG_VALUE for an address that is not numeric;
-     *   ERR_SOCKET_ALREADY_BOUND; before Node 24.21 ERR_NOT_IN_FIBER out of a fiber
+     *   ERR_SOCKET_ALREADY_BOUND
      */
     bindSync(options?: { port?: number; address?: string }): AddressInfo;
     /**
@@ -29,7 +33,7 @@ declare module "dgram" {
      * fiber; what was handed over is not taken back when that is killed.
      * @returns how many bytes were sent
      * @throws what `send`'s callback would get: EMSGSIZE, ENOTFOUND, ...; and what `send` throws; ERR_NOT_IN_FIBER out
-     *   of a fiber
+     *   of a fiber if the socket is used in this thread already
      */
     sendSync(msg: DatagramContent | readonly DatagramContent[], port?: number, address?: string): number;
     sendSync(
@@ -50,7 +54,7 @@ declare module "dgram" {
      * @param limit the longest to wait: milliseconds, an AbortSignal, or { timeout, signal }; default: without end
      * @throws ERR_SOCKET_DGRAM_NOT_RUNNING when the socket is closed, also meanwhile; what its "error" event brings;
      *   Timeout when the time was over first; AbortError when the signal was aborted first; ERR_NOT_IN_FIBER out of a
-     *   fiber
+     *   fiber if the socket is used in this thread already, or for a signal that is not aborted
      */
     recvSync(limit?: Limit): Datagram;
   }
@@ -141,6 +145,7 @@ function bindSync(this: Socket, options: { port?: number; address?: string } = {
     );
     throw Object.assign(error, { code: "ERR_INVALID_ARG_VALUE" });
   }
+  if (parks(this)) return bindParked(this, { port, address });
   let stop = () => {};
   try {
     block<void>((waiter) => {
@@ -180,6 +185,7 @@ function closeQuietly(socket: Socket): void {
 
 function sendSync(this: Socket, ...args: unknown[]): number {
   checkNoCallback(args, "address");
+  if (parks(this)) return sendFromWorker(this, args);
   let stop = () => {};
   try {
     return block<number>((waiter) => {
@@ -198,10 +204,29 @@ function sendSync(this: Socket, ...args: unknown[]): number {
   }
 }
 
+/** Whether a blocking call goes to the park worker. */
+function parks(socket: Socket): boolean {
+  return isParked(socket) || (!canBlock() && canPark(socket));
+}
+
+function sendFromWorker(socket: Socket, args: unknown[]): number {
+  const check = () => {
+    const { createSocket } = require("node:dgram") as typeof import("node:dgram");
+    const other = createSocket("udp4");
+    try {
+      (other.send as (...args: unknown[]) => void)(...args);
+    } finally {
+      other.close();
+    }
+  };
+  return sendParked(socket, args, check);
+}
+
 function recvSync(this: Socket, limit: Limit = Number.POSITIVE_INFINITY): Datagram {
   checkLimit(limit, "limit");
   if (!Mailbox.has(this)) {
     if (stateOf(this) === "closed") throw notRunning();
+    if (parks(this)) return receiveParked(this, limit);
     if (!canBlock()) throw refusal();
   }
   return Mailbox.of(this).take(limit);

@@ -8,7 +8,6 @@ import { block } from "../runtime/block";
 import { canBlock } from "../runtime/coroutine";
 import type { AnyFunction } from "../runtime/disguise";
 import type { Operation } from "../runtime/park/operations";
-import type { DnsSettings } from "../runtime/park/operations/dns";
 import { parkChecked } from "../runtime/park/park";
 import { callBackInFiber } from "./callbacks";
 import type { ModulePatch } from "./patching";
@@ -72,10 +71,6 @@ function node(): NonNullable<typeof own> {
   return own;
 }
 
-function settings(): DnsSettings {
-  return { order: dns.getDefaultResultOrder(), servers: dns.promises.getServers() };
-}
-
 /** A query in a resolver of its own: cancelling it leaves the others alone. */
 function query(method: string, args: unknown[]): { outcome: Promise<unknown>; cancel: () => void } {
   const resolver = new (node().Resolver)();
@@ -87,7 +82,7 @@ function query(method: string, args: unknown[]): { outcome: Promise<unknown>; ca
 function lookupSync(...args: unknown[]): unknown {
   const { lookup } = node();
   if (canBlock()) return until(() => ({ outcome: lookup(...args) }));
-  return parkedQuery(() => lookup(...args), "dns.lookup", settings(), args.map(knownOptions));
+  return parkedQuery(() => lookup(...args), "dns.lookup", dns.getDefaultResultOrder(), args.map(knownOptions));
 }
 
 function lookupServiceSync(...args: unknown[]): unknown {
@@ -99,7 +94,13 @@ function lookupServiceSync(...args: unknown[]): unknown {
 function querySync(method: string, name: string): AnyFunction {
   const ask = (...args: unknown[]) => {
     if (canBlock()) return until(() => query(method, args));
-    return parkedQuery(() => query(method, args).outcome, "dns.query", settings(), method, args.map(knownOptions));
+    return parkedQuery(
+      () => query(method, args).outcome,
+      "dns.query",
+      dns.promises.getServers(),
+      method,
+      args.map(knownOptions),
+    );
   };
   return Object.defineProperty(ask, "name", { value: name });
 }

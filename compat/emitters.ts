@@ -117,9 +117,10 @@ export function listenInFibers<E extends EventEmitter>(
       function (this: Emitter & E, event: string | symbol) {
         const { emit } = EventEmitter.prototype; // as it is now: others replace it, too
         const listeners = listenersOf(this, event);
-        const manner = listeners && mannerOf(event, this);
+        // Of a request also where there are no fibers: it makes http2's responses complete.
+        const manner = listeners || event === "request" ? mannerOf(event, this) : undefined;
         // biome-ignore lint/complexity/noArguments: most events come this way, and need no array of their own
-        if (!manner) return Reflect.apply(emit, this, arguments as never);
+        if (!listeners || !manner) return Reflect.apply(emit, this, arguments as never);
         const args: unknown[] = []; // Array.from would take ten times as long
         // biome-ignore lint/complexity/noArguments: the same ones
         for (let i = 0; i < arguments.length; i++) args.push(arguments[i]);

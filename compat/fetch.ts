@@ -3,21 +3,26 @@ import { block, refusal, withFiberStack } from "../runtime/block";
 import { canBlock } from "../runtime/coroutine";
 import type { AnyFunction } from "../runtime/disguise";
 import { hidden } from "../runtime/hidden";
+import { fetchParked, isParkedResponse, readParked } from "./parked/response";
 import { type Define, isLoaded, type ModulePatch } from "./patching";
 
 declare global {
   /**
    * `fetch` in blocking style: suspends the fiber until there is a response. Arguments as for `fetch`. When the fiber is
    * killed, the request is aborted, and so it is when it is killed while it reads the body.
+   *
+   * Out of a fiber the thread sleeps meanwhile, and whenever the body is read. There, `init.signal` that is not aborted,
+   * a stream or a Request with a body, and a dispatcher are refused: ERR_NOT_IN_FIBER.
    * @throws what fetch's promise is rejected with: a TypeError "fetch failed" with the reason as its `cause`, an
-   *   AbortError when `init.signal` is aborted, a TimeoutError; ERR_NOT_IN_FIBER out of a fiber
+   *   AbortError when `init.signal` is aborted, a TimeoutError
    */
   function fetchSync(input: string | URL | Request, init?: RequestInit): Response;
   interface Response {
     /**
      * The body in blocking style, as the method without "Sync" would bring it. These methods are there from the first
      * call of `fetchSync` on; at once, if something has used `Response` before the patch.
-     * @throws what that method's promise is rejected with; ERR_NOT_IN_FIBER out of a fiber
+     * @throws what that method's promise is rejected with; ERR_NOT_IN_FIBER out of a fiber, unless `fetchSync` was called
+     *   there
      */
     textSync(): string;
     // biome-ignore lint/suspicious/noExplicitAny: JSON is any value
@@ -62,6 +67,7 @@ function addBodies(define: Define): void {
     if (read === undefined) continue; // not in this version of Node
     const added = {
       [`${name}Sync`](this: Response): unknown {
+        if (isParkedResponse(this)) return readParked[name]?.(this);
         if (!canBlock()) throw refusal();
         return settled(() => read.call(this), controllers.get(this), added as AnyFunction);
       },
@@ -76,9 +82,9 @@ export const fetchPatch: ModulePatch = {
     let complete = isLoaded("internal/deps/undici/undici"); // as nothing here is to load it
     if (complete) addBodies(define);
     define.add(globalThis, "fetchSync", function fetchSync(input: string | URL | Request, init?: RequestInit) {
-      if (!canBlock()) throw refusal();
       if (!complete) addBodies(define);
       complete = true;
+      if (!canBlock()) return fetchParked(input, init);
       return fetchInFiber(input, init, fetchSync as AnyFunction);
     });
   },

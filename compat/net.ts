@@ -1,19 +1,18 @@
 // net: connections in blocking style, from either end.
-import dns = require("node:dns");
 import net = require("node:net");
 
-import { throwIfAborted } from "../runtime/abort";
 import { block } from "../runtime/block";
 import { canBlock } from "../runtime/coroutine";
-import { fiberOnly, invalidArgument } from "../runtime/errors";
+import { invalidArgument } from "../runtime/errors";
 import { Backlog, close, connect, listen } from "../runtime/park/operations/connections";
-import type { NetSettings } from "../runtime/park/operations/net";
+import type { Ends } from "../runtime/park/operations/net";
 import { readLine } from "../runtime/park/operations/streams";
-import { newHandle, park, parkChecked, parkRelease } from "../runtime/park/park";
-import { sendable } from "../runtime/park/portable";
+import { parkChecked } from "../runtime/park/park";
 import { listenInFibers } from "./emitters";
 import { anyServerManner } from "./http2";
-import { ParkedSocket } from "./parked-socket";
+import { connectionSettings, sendableArguments } from "./parked/sending";
+import { acceptParked, canPark, isParked, listenParked } from "./parked/server";
+import { ParkedSocket } from "./parked/socket";
 import type { ModulePatch } from "./patching";
 import { carryOut } from "./reading";
 import { checkEncoding } from "./stream";
@@ -26,7 +25,8 @@ declare module "net" {
    *
    * Out of a fiber the thread sleeps meanwhile, and the socket that is returned lives in another thread: `readSync`,
    * `readLineSync`, `writeSync`, `endSync` and `destroy` work on it, listeners and other asynchronous use do not.
-   * `options.lookup`, `options.onread` and `options.signal` are for fibers only.
+   * Functions among the options, and an `options.signal` that is not aborted, are for fibers only:
+   * ERR_NOT_IN_FIBER.
    * @param options `timeout`: milliseconds without activity after which this call, and later each blocking call on
    *   the socket, throws ETIMEDOUT
    * @throws what the socket's "error" event would bring: ECONNREFUSED, ENOTFOUND, an AggregateError where several
@@ -52,7 +52,8 @@ declare module "net" {
      * when that is killed, the server is closed.
      *
      * From then on connections are kept for `acceptSync`, unless the server has "connection" listeners. Out of a fiber,
-     * this is for servers without such listeners: the thread sleeps, and the server lives in another one.
+     * this is for servers without such listeners: the thread sleeps, and the server lives in another one. (Of a tls.Server
+     * the same goes for "secureConnection", and its options may not have functions: ERR_NOT_IN_FIBER.)
      * @throws what the server's "error" event would bring: EADDRINUSE, EACCES, ...
      */
     listenSync(port?: number, hostname?: string, backlog?: number): this;
@@ -78,14 +79,6 @@ declare module "net" {
   }
 }
 
-function settings(): NetSettings {
-  return {
-    order: dns.getDefaultResultOrder(),
-    autoSelectFamily: net.getDefaultAutoSelectFamily(),
-    autoSelectFamilyAttemptTimeout: net.getDefaultAutoSelectFamilyAttemptTimeout(),
-  };
-}
-
 function checkNoListener(args: unknown[]): void {
   const last = args.at(-1);
   if (typeof last === "function") throw invalidArgument("options", "without a listener after it", last);
@@ -102,14 +95,10 @@ function connectSync(...args: unknown[]): net.Socket {
 
 function connectParked(args: unknown[]): net.Socket {
   const options = (typeof args[0] === "object" && args[0] !== null ? args[0] : {}) as net.TcpNetConnectOpts;
-  for (const name of ["lookup", "onread"] as const) {
-    if (options[name] !== undefined) throw fiberOnly(name);
-  }
-  if (options.signal) throwIfAborted(options.signal);
-  const sent = args.map(sendable);
-  if (sent[0] !== args[0]) delete (sent[0] as net.TcpNetConnectOpts).signal;
   const check = () => net.connect(...(args as [never])).destroy();
-  return new ParkedSocket((handle) => parkChecked(check, "net.connect", handle, settings(), sent), options);
+  const sent = sendableArguments(args);
+  const open = (handle: number) => parkChecked<Ends>(check, "net.connect", handle, connectionSettings(), sent);
+  return new ParkedSocket(open, options);
 }
 
 function readLineSync(this: net.Socket, encoding: BufferEncoding = "utf8"): string | null {
@@ -117,50 +106,15 @@ function readLineSync(this: net.Socket, encoding: BufferEncoding = "utf8"): stri
   return carryOut(this, readLine(this, encoding), readLineSync);
 }
 
-/** Servers that live in the park worker, by handle. */
-const parked = new WeakMap<net.Server, number>();
-const handles = new FinalizationRegistry<number>((handle) => parkRelease("net.close", handle));
-
 function listenSync(this: net.Server, ...args: unknown[]): net.Server {
   checkNoListener(args);
-  if (!canBlock() && !this.listening && this.listenerCount("connection") === 0) return listenParked(this, args);
-  block<void>((waiter) => listen(this, args, waiter.callback));
-  return this;
-}
-
-function listenParked(server: net.Server, args: unknown[]): net.Server {
-  const handle = newHandle();
-  const check = () =>
-    net
-      .createServer()
-      .listen(args[0] as never, args[1] as never)
-      .close();
-  const { allowHalfOpen, keepAlive, keepAliveInitialDelay, noDelay } = server as net.ServerOpts;
-  const options = { allowHalfOpen, keepAlive, keepAliveInitialDelay, noDelay };
-  const address = parkChecked(check, "net.listen", handle, settings(), options, args.map(sendable));
-  parked.set(server, handle);
-  handles.register(server, handle, server);
-  const facts = { listening: true, address: () => address, close: closeParked };
-  for (const [name, value] of Object.entries(facts)) {
-    Object.defineProperty(server, name, { value, configurable: true, writable: true });
-  }
-  return server;
-}
-
-/** `close` of a server that lives in the park worker. */
-function closeParked(this: net.Server, callback?: (error?: Error) => void): net.Server {
-  parkRelease("net.close", parked.get(this) as number);
-  parked.delete(this);
-  handles.unregister(this);
-  for (const name of ["listening", "address", "close"]) delete (this as unknown as Record<string, unknown>)[name];
-  if (callback) this.once("close", callback);
-  process.nextTick(() => this.emit("close"));
+  if (!canBlock() && canPark(this)) listenParked(this, args);
+  else block<void>((waiter) => listen(this, args, waiter.callback));
   return this;
 }
 
 function acceptSync(this: net.Server): net.Socket | null {
-  const handle = parked.get(this);
-  if (handle !== undefined) return acceptParked(this, handle);
+  if (isParked(this)) return acceptParked(this);
   if (!this.listening && !canBlock()) return null;
   return block<net.Socket | null>((waiter) => {
     const backlog = Backlog.of(this);
@@ -169,12 +123,8 @@ function acceptSync(this: net.Server): net.Socket | null {
   });
 }
 
-function acceptParked(server: net.Server, handle: number): net.Socket {
-  return new ParkedSocket((socket) => park("net.accept", handle, socket), server as net.ServerOpts);
-}
-
 function closeSync(this: net.Server): void {
-  if (parked.has(this)) this.close();
+  if (isParked(this)) this.close();
   else block<void>((waiter) => close(this, waiter.callback));
 }
 

@@ -2,11 +2,13 @@
 import type { Readable } from "node:stream";
 
 import { block, withFiberStack } from "../runtime/block";
+import { canBlock } from "../runtime/coroutine";
 import { hidden } from "../runtime/hidden";
 import { schedule } from "../runtime/hub";
 import { type Chunk, DataListener, keepErrors, putBack, type Reading, Want } from "../runtime/park/operations/streams";
 import { Semaphore } from "../runtime/sync/semaphore";
 import { type DirectSocket, directly } from "./direct-socket";
+import { Descriptor } from "./parked/descriptor";
 
 /** Whether nobody else takes a stream's data. */
 function isLeftAlone(stream: Readable): boolean {
@@ -42,14 +44,25 @@ class Source {
     this.#turn.acquire();
     let done = false;
     try {
-      let step = reading.next();
-      while (!step.done) step = reading.next(this.#wait(step.value));
+      const parked = canBlock() ? null : this.#descriptor();
+      const value = parked === null ? this.#suspending(reading) : parked.carryOut(reading);
       done = true;
-      return step.value;
+      return value;
     } finally {
       if (!done) reading.return(undefined as T);
       this.#leave(done);
     }
+  }
+
+  #suspending<T>(reading: Reading<T>): T {
+    let step = reading.next();
+    while (!step.done) step = reading.next(this.#wait(step.value));
+    return step.value;
+  }
+
+  /** What it can be read from without the event loop. */
+  #descriptor(): Descriptor | null {
+    return this.#stream.readableFlowing === true ? null : Descriptor.of(this.#stream);
   }
 
   #wait(want: Want): Chunk | undefined {
@@ -103,7 +116,10 @@ class Source {
   }
 }
 
-/** Carries a reading out in the running fiber. Out of a fiber it succeeds as far as the data is there already. */
+/**
+ * Carries a reading out in the running fiber. Out of a fiber, the thread sleeps if the stream can do without the event loop
+ * (parked/descriptor.ts); else it succeeds as far as the data is there already.
+ */
 export function carryOut<T>(stream: Readable, reading: Reading<T>, entry: (...args: never[]) => unknown): T {
   try {
     return Source.of(stream).carryOut(reading);

@@ -5,12 +5,14 @@ import type { Readable, Writable } from "node:stream";
 import { refusal } from "../runtime/block";
 import { now } from "../runtime/clock";
 import { canBlock } from "../runtime/coroutine";
-import { invalidArgument } from "../runtime/errors";
+import type { AnyFunction } from "../runtime/disguise";
+import { fiberOnly, invalidArgument } from "../runtime/errors";
 import { checkLimit, type Limit, signalOf, timeoutOf } from "../runtime/limit";
 import { Semaphore } from "../runtime/sync/semaphore";
 import { Timeout } from "../runtime/sync/timeout";
 import { holdFlow, inOrder, listenInFibers } from "./emitters";
 import { Inbox } from "./inbox";
+import { Descriptor } from "./parked/descriptor";
 import type { ModulePatch } from "./patching";
 
 declare module "readline" {
@@ -21,20 +23,21 @@ declare module "readline" {
      *
      * Lines that came between two calls answer the next ones: from the first `questionSync` or `linesSync` on, and
      * before that if the interface was created in a fiber; unless it has "line" listeners of the program's own, which
-     * get them. What is kept is also returned out of a fiber, or when the limit is 0.
+     * get them. What is kept is also returned when the limit is 0. Out of a fiber the thread sleeps until there is a
+     * line, if the input has a descriptor (standard input, a file, ...).
      * @param query is written to the output; may be empty
      * @param limit the longest to wait: milliseconds, an AbortSignal, or { timeout, signal }; default: without end
      * @returns null at the end of the input (at a terminal: ^D on an empty line), then and from then on
      * @throws ERR_USE_AFTER_CLOSE when the interface is closed otherwise: by `close()`, or by ^C where nobody listens to
      *   "SIGINT"; what the input's "error" event brings; Timeout when the time was over first; AbortError when the
-     *   signal was aborted first; ERR_NOT_IN_FIBER out of a fiber
+     *   signal was aborted first; ERR_NOT_IN_FIBER out of a fiber for other inputs, or a signal that is not aborted
      */
     questionSync(query: string, limit?: Limit): string | null;
     /**
      * The lines until the end of the input, or until the interface is closed; each is waited for, in the fiber. Which
      * are kept in between is said at `questionSync`; the input is paused when they are very many. Leaving the loop early
      * closes the interface, as `for await` does. Several fibers may read, each gets other lines.
-     * @throws what the input's "error" event brings; ERR_NOT_IN_FIBER out of a fiber
+     * @throws what the input's "error" event brings; ERR_NOT_IN_FIBER out of a fiber, as `questionSync`
      */
     linesSync(): Generator<string, void, undefined>;
   }
@@ -56,6 +59,7 @@ class Lines {
   #used = false;
   #paused = false;
   #endKey = false;
+  #inputEnded = false;
 
   static of(rl: Interface): Lines {
     let lines = Lines.#all.get(rl);
@@ -106,15 +110,13 @@ class Lines {
     if (this.#inbox.size > 0 || this.#rl.closed || timeoutOf(limit) === 0) {
       if (this.#inbox.size > 0 || this.#ended) this.#rl.output?.write(query);
       taken = this.#inbox.take(0, questionSync, ms);
-    } else {
-      if (!canBlock()) throw refusal();
-      taken = this.#waitForAnswer(query, limit, ms);
-    }
+    } else taken = this.#waitForAnswer(query, limit, ms);
     if (taken === null && !this.#ended) throw useAfterClose();
     return taken?.value ?? null;
   }
 
   #waitForAnswer(query: string, limit: Limit, ms: number): { readonly value: string } | null {
+    const source = canBlock() ? null : this.#source(signalOf(limit));
     this.#goOn();
     let open = true;
     const cancel = new AbortController();
@@ -123,19 +125,49 @@ class Lines {
       this.#inbox.put(line);
     });
     try {
+      if (source) this.#fill(source, ms);
       return this.#inbox.take(limit, questionSync, ms);
     } finally {
       if (open && !this.#rl.closed) cancel.abort();
     }
   }
 
+  /** What to read from out of a fiber. */
+  #source(signal?: AbortSignal): Descriptor {
+    const source = this.#rl.input ? Descriptor.of(this.#rl.input) : null;
+    if (source === null) throw refusal();
+    if (signal) throw fiberOnly("limit.signal");
+    return source;
+  }
+
+  /** Reads until there is a line, with the thread asleep; the interface gets it as it always does. */
+  #fill(source: Descriptor, ms: number): void {
+    const start = now();
+    while (this.#inbox.size === 0 && !this.#rl.closed) {
+      const more = source.pull(Math.max(0, ms - (now() - start)), ms);
+      source.quietly(() => this.#rl.input?.read()); // a "data" event
+      if (!more) this.#endInput();
+    }
+  }
+
+  /** What Node does at the end of the input, which it will come to only when the event loop turns. */
+  #endInput(): void {
+    this.#inputEnded = true;
+    const end = endListeners.get(this.#rl);
+    if (end) Reflect.apply(end, this.#rl.input, []); // the last line may have no newline
+    this.#rl.close();
+  }
+
   /** Whether it is the input that has ended. */
   get #ended(): boolean {
-    return this.#endKey || this.#rl.input?.readableEnded === true;
+    return this.#endKey || this.#inputEnded || this.#rl.input?.readableEnded === true;
   }
 
   next(): string | null {
     if (this.#inbox.size === 0) this.#goOn();
+    if (!canBlock() && this.#inbox.size === 0 && !this.#rl.closed) {
+      this.#fill(this.#source(), Number.POSITIVE_INFINITY);
+    }
     return this.#inbox.take(Number.POSITIVE_INFINITY, linesSync)?.value ?? null;
   }
 
@@ -158,6 +190,20 @@ class Lines {
     this.#paused = false;
     if (!this.#rl.closed) this.#rl.resume();
   }
+}
+
+/** Node's own listeners for the end of an interface's input. */
+const endListeners = new WeakMap<Interface, (...args: unknown[]) => void>();
+
+/** Calls what creates an interface, and finds that listener. */
+function created(create: AnyFunction, args: unknown[]): Interface {
+  const [first] = args as [{ input?: Readable } | Readable | undefined];
+  const input = ((first as { input?: Readable } | undefined)?.input ?? first) as Readable | undefined;
+  const before = input?.listeners?.("end") ?? [];
+  const rl = create(...args) as Interface;
+  const end = input?.listeners?.("end").find((listener) => !before.includes(listener));
+  if (end) endListeners.set(rl, end as (...args: unknown[]) => void);
+  return rl;
 }
 
 function useAfterClose(): Error {
@@ -197,7 +243,7 @@ export const readlinePatch: ModulePatch = {
       (create) =>
         // A function, as some call it with `new`.
         function createInterface(...args) {
-          const rl = create(...args) as Interface;
+          const rl = created(create, args);
           if (canBlock()) Lines.of(rl);
           return rl;
         },

@@ -6,11 +6,13 @@ import stream = require("node:stream");
 
 import { whenAborted } from "../runtime/abort";
 import { block, withFiberStack } from "../runtime/block";
+import { canBlock } from "../runtime/coroutine";
 import { invalidArgument, outOfRange } from "../runtime/errors";
 import { checkLimit } from "../runtime/limit";
 import { type Chunk, type Done, end, keepErrors, readChunk, readText, write } from "../runtime/park/operations/streams";
 import { directly } from "./direct-socket";
 import { holdFlow, inOrder, listenInFibers } from "./emitters";
+import { endNow, writeAll } from "./parked/descriptor";
 import type { ModulePatch } from "./patching";
 import { carryOut } from "./reading";
 
@@ -30,9 +32,12 @@ declare module "stream" {
      * The next chunk, or `size` bytes of it (characters, if the stream has an encoding); null at the end. Suspends the
      * fiber until there is as much. As with `read()`, fewer than `size` come at the end of the stream, and in object
      * mode it is always one object. Several fibers may read one stream: each waits for its turn.
+     *
+     * Out of a fiber the thread sleeps, if the stream has a descriptor that can be read without the event loop (a file,
+     * standard input, a child process's pipe, a connected socket); else only what is in its buffer can be had.
      * @param size a whole number; for 0 the result is empty
      * @throws what the stream's "error" event brings; ERR_STREAM_PREMATURE_CLOSE if it closed without an end;
-     *   ETIMEDOUT when a socket's own timeout (`setTimeout(ms)`) is over, the socket stays open
+     *   ETIMEDOUT when a socket's own timeout (`setTimeout(ms)`) is over, the socket stays open; ERR_NOT_IN_FIBER
      */
     // biome-ignore lint/suspicious/noExplicitAny: as read(), which gives any object in object mode
     readSync(size?: number): any;
@@ -48,12 +53,18 @@ declare module "stream" {
   interface Writable {
     /**
      * Writes, and suspends the fiber until the stream has handed the chunk on (for a socket: the kernel has it); not
-     * at all if that happens at once. What was written is not taken back when the fiber is killed.
-     * @throws the error of this write; ETIMEDOUT when a socket's own timeout (`setTimeout(ms)`) is over
+     * at all if that happens at once. What was written is not taken back when the fiber is killed. Out of a fiber the
+     * thread sleeps, if the stream has a descriptor, as for `readSync`.
+     * @throws the error of this write; ETIMEDOUT when a socket's own timeout (`setTimeout(ms)`) is over;
+     *   ERR_NOT_IN_FIBER
      */
     // biome-ignore lint/suspicious/noExplicitAny: as write(), which takes any object in object mode
     writeSync(chunk: any, encoding?: BufferEncoding): void;
-    /** Ends the stream, after a last chunk if one is given, and waits until all is flushed. */
+    /**
+     * Ends the stream, after a last chunk if one is given, and waits until all is flushed. Out of a fiber this is for
+     * files' streams only.
+     * @throws as `writeSync`
+     */
     // biome-ignore lint/suspicious/noExplicitAny: the same
     endSync(chunk?: any, encoding?: BufferEncoding): void;
   }
@@ -105,6 +116,7 @@ export function checkEncoding(encoding: unknown): void {
 }
 
 export function writeSync(this: Writable, chunk: unknown, encoding?: BufferEncoding): void {
+  if (!canBlock() && writeAll(this, chunk, encoding)) return;
   handOver(this, (done) => sendOrWrite(this, chunk, encoding, done), writeSync);
 }
 
@@ -131,6 +143,7 @@ function bytesOf(chunk: unknown, encoding: BufferEncoding | undefined, stream: W
 }
 
 export function endSync(this: Writable, chunk?: unknown, encoding?: BufferEncoding): void {
+  if (!canBlock() && endNow(this, chunk, encoding)) return;
   handOver(this, (done) => end(this, chunk, encoding, done), endSync);
 }
 

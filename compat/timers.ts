@@ -6,6 +6,7 @@ import type { AnyFunction } from "../runtime/disguise";
 import { checkDuration } from "../runtime/errors";
 import type { Fiber } from "../runtime/fiber";
 import { getsFiber, runCallback } from "../runtime/listener";
+import { sleepThread } from "../runtime/park/poll";
 import { sleep } from "../runtime/wait";
 import type { Define, ModulePatch } from "./patching";
 
@@ -17,13 +18,10 @@ declare module "timers" {
   function sleepSync(ms: number): void;
 }
 
-// As it was before compat/atomics.ts made it cooperative.
-const { wait } = Atomics;
-
 export function sleepSync(ms: number): void {
   checkDuration(ms, "ms");
   if (canSuspend()) sleep(ms);
-  else wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+  else sleepThread(ms);
 }
 
 type Timer = NodeJS.Timeout & { _destroyed?: boolean; _onTimeout: AnyFunction | null };

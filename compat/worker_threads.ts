@@ -4,8 +4,11 @@ import type { MessagePort, Worker } from "node:worker_threads";
 import { refusal } from "../runtime/block";
 import { canBlock } from "../runtime/coroutine";
 import type { AnyFunction } from "../runtime/disguise";
-import { checkLimit, type Limit } from "../runtime/limit";
+import { fiberOnly } from "../runtime/errors";
+import { checkLimit, type Limit, signalOf, timeoutOf } from "../runtime/limit";
 import { getsFiber } from "../runtime/listener";
+import { poll } from "../runtime/park/poll";
+import { isDetached } from "../runtime/park/ports";
 import { callInOrder, inOrder, listenInFibers } from "./emitters";
 import { Inbox } from "./inbox";
 import type { ModulePatch } from "./patching";
@@ -18,11 +21,13 @@ declare module "worker_threads" {
      * somebody waits, not otherwise.
      *
      * From the first call on, messages that nobody waits for are kept for the next call, unless the port has "message"
-     * listeners of the program's own. What is kept is also returned out of a fiber, or when the limit is 0.
+     * listeners of the program's own. What is kept is also returned when the limit is 0. Out of a fiber the thread sleeps,
+     * so that only other threads can send something.
      * @param limit the longest to wait: milliseconds, an AbortSignal, or { timeout, signal }; default: without end
      * @throws ERR_CLOSED_MESSAGE_PORT when the port is closed, from either side, and no message is left; Timeout when
      *   the time was over first; AbortError when the signal was aborted first; what its "messageerror" event brings;
-     *   ERR_NOT_IN_FIBER out of a fiber
+     *   ERR_NOT_IN_FIBER out of a fiber, if the port has "message" listeners of the program's own, or for a signal that
+     *   is not aborted
      */
     // biome-ignore lint/suspicious/noExplicitAny: any value can be sent
     receiveSync(limit?: Limit): any;
@@ -33,6 +38,7 @@ declare module "worker_threads" {
      * a worker's messages are lost while it has neither a "message" listener nor had a first call of this, and it is
      * `worker.unref()` that decides whether it keeps the process alive.
      * @throws ERR_WORKER_NOT_RUNNING when the worker has ended, and no message is left; what its "error" event brings
+     *   (out of a fiber it comes as that event)
      */
     // biome-ignore lint/suspicious/noExplicitAny: the same
     receiveSync(limit?: Limit): any;
@@ -84,13 +90,40 @@ function open(port: MessagePort): boolean {
   return open;
 }
 
-// Not with receiveMessageOnPort: it crashes the process for a port that was transferred, or that emits "close".
+/** Out of a fiber: what is kept, else what is in the port. */
+function receiveParked(
+  source: MessagePort | Worker,
+  port: MessagePort | null,
+  limit: Limit,
+  ended: () => Error,
+): unknown {
+  const inbox = inboxes.get(source);
+  const kept = inbox && inbox.size > 0 && inbox.take(0, receiveParked);
+  if (kept) return kept.value;
+  // The port is Node's, whose name for it is not known here; or the program's own listeners wait for its messages.
+  if (port === null || source.listenerCount("message") > (inbox ? 1 : 0)) throw refusal();
+  if (signalOf(limit)) throw fiberOnly("limit.signal");
+  const { receiveMessageOnPort } = require("node:worker_threads") as typeof import("node:worker_threads");
+  const got = poll(timeoutOf(limit), () => {
+    // For a port that was transferred, or that emits "close", receiveMessageOnPort crashes the process.
+    if (isDetached(port)) throw ended();
+    return receiveMessageOnPort(port);
+  });
+  return got.message;
+}
+
+/** A worker's messages come by a port that Node keeps in a property that only its code knows. */
+function publicPort(worker: Worker): MessagePort | null {
+  const symbol = Object.getOwnPropertySymbols(worker).find(({ description }) => description === "kPublicPort");
+  const port = symbol && (worker as unknown as Record<symbol, unknown>)[symbol];
+  if (port === null) throw notRunning();
+  return port instanceof globalThis.MessagePort ? (port as unknown as MessagePort) : null;
+}
+
 function receiveFromPort(this: MessagePort, limit: Limit = Number.POSITIVE_INFINITY): unknown {
   checkLimit(limit, "limit");
-  if (!inboxes.has(this)) {
-    if (!open(this)) throw portClosed();
-    if (!canBlock()) throw refusal();
-  }
+  if (!canBlock()) return receiveParked(this, this, limit, portClosed);
+  if (!inboxes.has(this) && !open(this)) throw portClosed();
   const inbox = inboxOf(this, "messageerror", "close");
   const taken = whileReferenced(this, inbox, () => inbox.take(limit, receiveFromPort));
   if (taken === null) throw portClosed();
@@ -99,10 +132,8 @@ function receiveFromPort(this: MessagePort, limit: Limit = Number.POSITIVE_INFIN
 
 function receiveFromWorker(this: Worker, limit: Limit = Number.POSITIVE_INFINITY): unknown {
   checkLimit(limit, "limit");
-  if (!inboxes.has(this)) {
-    if (this.threadId === -1) throw notRunning();
-    if (!canBlock()) throw refusal();
-  }
+  if (!canBlock()) return receiveParked(this, publicPort(this), limit, notRunning);
+  if (!inboxes.has(this) && this.threadId === -1) throw notRunning();
   const taken = inboxOf(this, "error", "exit").take(limit, receiveFromWorker);
   if (taken === null) throw notRunning();
   return taken.value;

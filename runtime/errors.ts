@@ -22,14 +22,14 @@ export class FiberExit extends Error {
   }
 }
 
+const WAYS_OUT =
+  "Call it in a fiber: spawn(() => ...), or start the program in one with `runtime run`; " +
+  "or, in async code, use await on the asynchronous form instead.";
+
 /** A blocking call was made on the hub's own stack, where nothing can suspend. */
 export function notInFiber(): CodedError {
   return coded(
-    new Error(
-      "This call blocks, and there is no fiber here that it could suspend. " +
-        "Call it in a fiber: spawn(() => ...), or start the program in one with `runtime run`; " +
-        "or, in async code, use await on the asynchronous form instead.",
-    ),
+    new Error(`This call blocks, and there is no fiber here that it could suspend. ${WAYS_OUT}`),
     "ERR_NOT_IN_FIBER",
   );
 }
@@ -134,25 +134,21 @@ export function parkWorkerLost(cause: unknown): CodedError {
   return coded(new Error("The worker that carries out parked calls was lost", { cause }), "ERR_PARK_WORKER_LOST");
 }
 
-/** `use` would need a parked socket's events in this thread. */
-export function parkedSocket(use: string): CodedError {
+/** `use` would need a parked object's events in this thread. */
+export function parkedObject(use: string, calls: string): CodedError {
   return coded(
     new Error(
       `${use}: this socket was opened out of a fiber, so it lives in another thread, where only blocking calls reach ` +
-        "it (readSync, readLineSync, writeSync, endSync). Open it in a fiber, spawn(() => ...), to use it " +
-        "asynchronously as well; or with net.connect().",
+        `it (${calls}). Open it in a fiber, spawn(() => ...), to use it asynchronously as well; or in the asynchronous way.`,
     ),
     "ERR_PARKED_SOCKET",
   );
 }
 
-/** `option` cannot be passed to the thread that carries out parked calls. */
-export function fiberOnly(option: string): CodedError {
+/** `what` is of this thread, and of no use to the one that carries out parked calls. */
+export function fiberOnly(what: string): CodedError {
   return coded(
-    new Error(
-      `options.${option} is a function of this thread, which sleeps while it connects out of a fiber. ` +
-        "Call it in a fiber: spawn(() => net.connectSync(...)).",
-    ),
+    new Error(`${what} is of use in this thread only, which sleeps while a call out of a fiber blocks. ${WAYS_OUT}`),
     "ERR_NOT_IN_FIBER",
   );
 }

@@ -71,9 +71,18 @@ function runVitest(binary, name, rest) {
 
 // A file that broke before its first test, and a run that broke without a failing test, count as one failure.
 function count(status, report) {
-  const names = (report?.testResults ?? []).flatMap(failures);
+  const files = report?.testResults ?? [];
+  const names = files.flatMap(failures);
   if (status !== 0 && names.length === 0) names.push(report ? "vitest itself" : "a process that crashed");
-  return { passed: report?.numPassedTests ?? 0, failed: names.length, names };
+  const skipped = files.flatMap((file) => file.assertionResults).filter(({ status }) => isSkipped(status));
+  const fiberless = skipped.filter(({ fullName }) => fullName.includes("(skipped, no fibers: ")).length;
+  return {
+    passed: report?.numPassedTests ?? 0,
+    failed: names.length,
+    names,
+    fiberless,
+    skipped: skipped.length - fiberless,
+  };
 }
 
 function failures({ name, status, message, assertionResults }) {
@@ -81,6 +90,8 @@ function failures({ name, status, message, assertionResults }) {
   if (status === "failed" && assertionResults.length === 0) tests.push(message.split("\n")[0]);
   return tests.map((test) => `${path.relative(root, name)}: ${test}`);
 }
+
+const isSkipped = (status) => ["skipped", "pending", "todo", "disabled"].includes(status);
 
 const sum = (counts, key) => counts.reduce((total, one) => total + one[key], 0);
 
@@ -92,7 +103,9 @@ for (const name of switches) {
   const counts = run(node, name, rest);
   const passed = sum(counts, "passed");
   const failed = sum(counts, "failed");
-  lines.push(`RUNTIME_SWITCH=${name}: ${passed} passed, ${failed} failed`);
+  const [fiberless, skipped] = [sum(counts, "fiberless"), sum(counts, "skipped")];
+  const left = `${fiberless > 0 ? `, ${fiberless} skipped: no fibers` : ""}${skipped > 0 ? `, ${skipped} skipped` : ""}`;
+  lines.push(`RUNTIME_SWITCH=${name}: ${passed} passed, ${failed} failed${left}`);
   const names = counts.flatMap((one) => one.names.map((test) => `FAILED on Node ${version}, ${name}: ${test}`));
   lines.push(...names);
   if (tally) appendFileSync(tally, [`${passed} ${failed}`, ...names, ""].join("\n"));

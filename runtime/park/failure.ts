@@ -15,7 +15,8 @@ const classes = {
 export type Failure = { thrown: unknown } | ErrorData;
 
 interface ErrorData {
-  class: keyof typeof classes;
+  class: keyof typeof classes | "DOMException";
+  name: string;
   message: string;
   stack: string | undefined;
   /** Its own enumerable properties, as far as they are primitive: code, errno, syscall, hostname, port, ... */
@@ -29,6 +30,7 @@ export function describeError(error: unknown, machinery: string): Failure {
   if (!(error instanceof Error)) return { thrown: typeof error === "function" ? String(error) : error };
   const data: ErrorData = {
     class: builtInClass(error),
+    name: error.name,
     message: error.message,
     stack: upperFrames(error.stack, machinery),
     properties: {},
@@ -51,6 +53,7 @@ function upperFrames(stack: string | undefined, machinery: string): string | und
 }
 
 function builtInClass(error: Error): ErrorData["class"] {
+  if (Object.prototype.toString.call(error) === "[object DOMException]") return "DOMException"; // to name it would load it
   for (let proto = Object.getPrototypeOf(error); proto; proto = Object.getPrototypeOf(proto)) {
     const name = proto.constructor?.name;
     if (Object.hasOwn(classes, name)) return name as ErrorData["class"];
@@ -61,11 +64,14 @@ function builtInClass(error: Error): ErrorData["class"] {
 export function reviveError(failure: Failure): unknown {
   if ("thrown" in failure) return failure.thrown;
   const options = failure.cause === undefined ? undefined : { cause: reviveError(failure.cause) };
-  const error =
-    failure.class === "AggregateError"
-      ? new AggregateError((failure.errors ?? []).map(reviveError), failure.message, options)
-      : new classes[failure.class](failure.message, options);
+  const error = made(failure, options);
   Object.assign(error, failure.properties);
   Object.defineProperty(error, "stack", { value: failure.stack, configurable: true, writable: true });
   return error;
+}
+
+function made({ class: name, errors = [], message, name: ownName }: ErrorData, options?: ErrorOptions): Error {
+  if (name === "DOMException") return new DOMException(message, { name: ownName, ...options });
+  if (name === "AggregateError") return new AggregateError(errors.map(reviveError), message, options);
+  return new classes[name](message, options);
 }

@@ -1,5 +1,19 @@
 // Values on their way between threads.
 
+/** What a caller asks a new worker for: an end of a line to it, for what synckit would copy. */
+export const LINE = "line";
+
+/** Bytes with a buffer of their own, which can be handed over. */
+export type Bytes = Uint8Array<ArrayBuffer>;
+
+/** From here on it is cheaper to hand bytes over than to have them copied. */
+const LARGE = 16 * 1024;
+
+/** Whether a value is bytes that are to be handed over. They must be `portable`. */
+export function isLarge(value: unknown): value is Bytes {
+  return value instanceof Uint8Array && value.byteLength >= LARGE && value.buffer instanceof ArrayBuffer;
+}
+
 /** Bytes as they should be sent: a view of a larger buffer would take all of the buffer along. */
 export function portable(value: unknown): unknown {
   if (!(value instanceof Uint8Array) || value.byteLength === value.buffer.byteLength) return value;
@@ -7,11 +21,15 @@ export function portable(value: unknown): unknown {
 }
 
 /** Bytes as the program expects them: as Buffers again, alone or within arrays and plain objects. */
-export function received(value: unknown): unknown {
+export function received(value: unknown, seen = new Set<object>()): unknown {
   if (value instanceof Uint8Array) return Buffer.from(value.buffer, value.byteOffset, value.byteLength);
-  if (Array.isArray(value)) return value.map(received);
-  if (typeof value !== "object" || value === null || Object.getPrototypeOf(value) !== Object.prototype) return value;
-  for (const [key, member] of Object.entries(value)) (value as Record<string, unknown>)[key] = received(member);
+  if (typeof value !== "object" || value === null || seen.has(value)) return value;
+  const plain = Array.isArray(value) || Object.getPrototypeOf(value) === Object.prototype;
+  if (!plain) return value;
+  seen.add(value);
+  for (const [key, member] of Object.entries(value)) {
+    if (typeof member === "object") (value as Record<string, unknown>)[key] = received(member, seen);
+  }
   return value;
 }
 

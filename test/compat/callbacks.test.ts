@@ -5,12 +5,12 @@ import net from "node:net";
 import { promisify } from "node:util";
 import zlib from "node:zlib";
 import { Fiber, sleep, unpatch } from "runtime";
-import { afterAll, expect, it } from "vitest";
-import { describeFibers } from "./support";
+import { afterAll, describe, expect, it } from "vitest";
+import { itFibers } from "../support/fibers";
 
 afterAll(() => unpatch());
 
-describeFibers("callbacks", () => {
+describe("callbacks", () => {
   /** Calls `fn` with a callback that blocks; what it was called with, and the fiber's name. */
   const called = (fn: (callback: (...args: unknown[]) => void) => void) =>
     new Promise<unknown[]>((resolve) => {
@@ -20,7 +20,7 @@ describeFibers("callbacks", () => {
       });
     });
 
-  it("of dns start in fibers", async () => {
+  itFibers("of dns start in fibers", async () => {
     expect(await called((callback) => dns.lookup("127.0.0.1", callback))).toEqual([
       null,
       "127.0.0.1",
@@ -47,7 +47,7 @@ describeFibers("callbacks", () => {
     server.close();
   });
 
-  it("of crypto start in fibers", async () => {
+  itFibers("of crypto start in fibers", async () => {
     const calls: ((callback: (...args: unknown[]) => void) => void)[] = [
       (callback) => crypto.randomBytes(4, callback),
       (callback) => crypto.randomFill(Buffer.alloc(4), callback),
@@ -69,7 +69,7 @@ describeFibers("callbacks", () => {
     expect(Object.keys(pair)).toEqual(["publicKey", "privateKey"]);
   });
 
-  it("of zlib start in fibers", async () => {
+  itFibers("of zlib start in fibers", async () => {
     const [error, packed, name] = await called((callback) => zlib.gzip("text", callback));
     expect([error, name]).toEqual([null, "theCallback"]);
     const unpacked = await called((callback) => zlib.gunzip(packed as Buffer, {}, callback));

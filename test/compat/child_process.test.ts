@@ -429,13 +429,6 @@ describe("child_process out of a fiber", () => {
     expect(thrown(() => childProcess.execSync("exit 3", { stdio: "pipe" })).message).toBe("Command failed: exit 3");
   });
 
-  it("cannot wait for a process that runs", async () => {
-    const child = start("sleep", ["60"]);
-    expect(thrown(() => child.waitSync()).code).toBe("ERR_NOT_IN_FIBER");
-    child.kill();
-    await new Promise((resolve) => child.on("close", resolve));
-  });
-
   it("is reached by those who import it by name after the patch", () => {
     const program = `import "runtime/patch"; import { execSync } from "node:child_process"; import { gzipSync } from "zlib";
       import { sign } from "crypto"; import { original } from "runtime";

@@ -97,8 +97,9 @@ describeFibers("fetchSync", () => {
     for (const { value } of [waiting, reader]) expect(value).toMatchObject({ name: "FiberExit" });
   });
 
-  test("tells that it needs a fiber", () => {
-    expect(thrown(() => fetchSync(origin))).toMatchObject({ code: "ERR_NOT_IN_FIBER" });
+  test("a Response of its own cannot be read out of a fiber, which is told", async () => {
+    await inFiber(() => fetchSync(origin).textSync());
+    expect(thrown(() => new Response("x").textSync())).toMatchObject({ code: "ERR_NOT_IN_FIBER" });
     expect(isPatched("fetch")).toBe(true);
     expect(original("fetch", "fetch")).toBe(globalThis.fetch);
   });

@@ -2,13 +2,12 @@ import { execFileSync, spawn as spawnProcess } from "node:child_process";
 import nodeFs, { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { info, original, patch, spawn, unpatch, withTimeout } from "runtime";
+import { original, patch, spawn, unpatch, withTimeout } from "runtime";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { describeFibers, itFibers } from "../support/fibers";
 import { run } from "../support/run";
 
 const fs = nodeFs as typeof nodeFs & Record<string, (...args: unknown[]) => unknown>;
-const fibers = info().switch !== "none";
-if (!fibers) console.log("fs in fibers: skipped, there are no fibers under RUNTIME_SWITCH=none");
 
 type Call = (dir: string) => unknown;
 const inDir =
@@ -416,7 +415,7 @@ function outcome(call: Call, dir: string): unknown {
   }
 }
 
-describe.runIf(fibers)("fs in a fiber", () => {
+describeFibers("fs in a fiber", () => {
   let dir: string;
   beforeEach(() => {
     dir = makeDir();
@@ -630,7 +629,7 @@ describe("fs out of a fiber", () => {
   });
 });
 
-describe.runIf(fibers)("a path with a null byte", () => {
+describeFibers("a path with a null byte", () => {
   it.each(["a string", "bytes", "a URL"])("names no file, as %s: it is not cut there", async (kind) => {
     const directory = mkdtempSync(path.join(tmpdir(), "runtime-fs-"));
     nodeFs.writeFileSync(path.join(directory, "file"), "secret");
@@ -664,10 +663,8 @@ describe.runIf(fibers)("a path with a null byte", () => {
   });
 });
 
-it.runIf(fibers)(
-  "a program whose Error is frozen writes as any other, and may look at its stack as it likes",
-  async () => {
-    const program = `
+itFibers("a program whose Error is frozen writes as any other, and may look at its stack as it likes", async () => {
+  const program = `
     require("runtime/patch");
     const { spawn } = require("runtime");
     const fs = require("node:fs");
@@ -683,7 +680,6 @@ it.runIf(fibers)(
       Object.freeze(Error);
       console.log(fs.writeSync(fd, "xy"));
     });`;
-    const { stdout, stderr } = await run(program, { flags: ["--stack-trace-limit=7"] });
-    expect([stdout, stderr]).toEqual(["true 7\ntrue\n2\n", ""]);
-  },
-);
+  const { stdout, stderr } = await run(program, { flags: ["--stack-trace-limit=7"] });
+  expect([stdout, stderr]).toEqual(["true 7\ntrue\n2\n", ""]);
+});

@@ -6,9 +6,9 @@ import net, { type AddressInfo } from "node:net";
 import timers from "node:timers";
 import { Fiber, info, patch, spawn, unpatch, wait, withTimeout } from "runtime";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { describeFibers, itFibers } from "../support/fibers";
 
 const fibers = info().switch !== "none";
-if (!fibers) console.log("http handlers in fibers: skipped, there are no fibers under RUNTIME_SWITCH=none");
 
 const servers: Server[] = [];
 async function serve(handler: RequestListener): Promise<{ server: Server; port: number; url: string }> {
@@ -36,8 +36,8 @@ afterEach(() => {
   }
 });
 
-describe.runIf(fibers)("a server's request handlers", () => {
-  it("each run in a fiber of their own, so that a slow one holds nobody up", async () => {
+describe("a server's request handlers", () => {
+  itFibers("each run in a fiber of their own, so that a slow one holds nobody up", async () => {
     let inside = 0;
     let open: (value: unknown) => void;
     const allInside = new Promise((resolve) => {
@@ -70,7 +70,7 @@ describe.runIf(fibers)("a server's request handlers", () => {
     expect(order).toEqual(["before", "handler", "after true"]);
   });
 
-  it("see their own fiber, a different one each", async () => {
+  itFibers("see their own fiber, a different one each", async () => {
     const seen = new Set<unknown>();
     const { url } = await serve((_req, res) => {
       seen.add(Fiber.current);
@@ -81,7 +81,7 @@ describe.runIf(fibers)("a server's request handlers", () => {
     expect(seen.has(null)).toBe(false);
   });
 
-  it("can catch, by their own try and catch, what is thrown after a suspension", async () => {
+  itFibers("can catch, by their own try and catch, what is thrown after a suspension", async () => {
     const { url } = await serve((_req, res) => {
       try {
         timers.sleepSync(5);
@@ -93,7 +93,7 @@ describe.runIf(fibers)("a server's request handlers", () => {
     expect(await get(url)).toEqual({ status: 500, body: "ENOENT" });
   });
 
-  it("go on when their client has gone away", async () => {
+  itFibers("go on when their client has gone away", async () => {
     let finished: (value: string) => void;
     const end = new Promise<string>((resolve) => {
       finished = resolve;
@@ -111,7 +111,7 @@ describe.runIf(fibers)("a server's request handlers", () => {
     expect(await end).toBe("went on");
   });
 
-  it("all hear of one request, one after another, in one fiber", async () => {
+  itFibers("all hear of one request, one after another, in one fiber", async () => {
     const order: string[] = [];
     const { server, url } = await serve(() => {
       timers.sleepSync(5);
@@ -150,7 +150,7 @@ describe.runIf(fibers)("a server's request handlers", () => {
     expect([...text.matchAll(/<.*?>/g)].join()).toBe("</1>,</2>");
   });
 
-  it("may read the request's body in blocking style", async () => {
+  itFibers("may read the request's body in blocking style", async () => {
     const { url } = await serve((req, res) => {
       res.end(req.textSync().toUpperCase());
     });
@@ -164,7 +164,7 @@ describe.runIf(fibers)("a server's request handlers", () => {
   });
 });
 
-describe.runIf(fibers)("http.requestSync and getSync", () => {
+describeFibers("http.requestSync and getSync", () => {
   it("return the response, whose body is read in blocking style", async () => {
     const { url } = await serve((req, res) => res.end(`${req.method} ${req.url} ${req.headers["x-a"] ?? ""}`));
     await spawn(() => {
@@ -246,7 +246,7 @@ describe.runIf(fibers)("http.requestSync and getSync", () => {
   });
 });
 
-it.runIf(fibers)("serves a thousand slow requests at once, each with files and an upstream call", async () => {
+itFibers("serves a thousand slow requests at once, each with files and an upstream call", async () => {
   const upstream = await serve((req, res) => {
     timers.sleepSync(100);
     res.end(`up ${req.url}`);

@@ -13,6 +13,7 @@ import { promisify } from "node:util";
 import { MessageChannel, Worker } from "node:worker_threads";
 import { configure, Fiber, patch, sleep, spawn, stats, unpatch, wait } from "runtime";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { itFibers } from "../support/fibers";
 import { run } from "../support/run";
 import { describeFibers, settle, until } from "./support";
 
@@ -236,8 +237,8 @@ describeFibers("listeners that may block", () => {
   });
 });
 
-describeFibers("an emitter", () => {
-  it("brings data in order, and the end after it, however long a listener takes", async () => {
+describe("an emitter", () => {
+  itFibers("brings data in order, and the end after it, however long a listener takes", async () => {
     const { port, server } = await echoServer();
     const sent = Buffer.from(Array.from({ length: 300_000 }, (_, at) => at % 251));
     const socket = net.connect(port, "127.0.0.1");
@@ -263,7 +264,7 @@ describeFibers("an emitter", () => {
     server.close();
   });
 
-  it("holds up who fills it while a listener is suspended, as a slow reader does", async () => {
+  itFibers("holds up who fills it while a listener is suspended, as a slow reader does", async () => {
     let given = 0;
     const source = new Readable({
       highWaterMark: 4,
@@ -283,7 +284,7 @@ describeFibers("an emitter", () => {
     expect(most).toBeLessThanOrEqual(6);
   });
 
-  it("stays paused when its listener pauses it after a suspension, and flows when it resumes it", async () => {
+  itFibers("stays paused when its listener pauses it after a suspension, and flows when it resumes it", async () => {
     const events: string[] = [];
     const source = Readable.from(["a", "b", "c"]);
     source.on("pause", () => events.push("pause")).on("resume", () => events.push("resume"));
@@ -301,7 +302,7 @@ describeFibers("an emitter", () => {
     expect(events.filter((event) => event.length === 1)).toEqual(["a", "b", "c"]);
   });
 
-  it("tells Node's own listeners at once, and the program's when their turn has come", async () => {
+  itFibers("tells Node's own listeners at once, and the program's when their turn has come", async () => {
     const source = new PassThrough();
     const log: string[] = [];
     const { told, promise } = telling<void>();
@@ -330,7 +331,7 @@ describeFibers("an emitter", () => {
     expect(stats().spawned).toBe(spawned);
   });
 
-  it("calls listeners in the fiber that emits, if one does", async () => {
+  itFibers("calls listeners in the fiber that emits, if one does", async () => {
     const emitter = new PassThrough();
     const seen: unknown[] = [];
     emitter.on("note", (...args) => {
@@ -342,7 +343,7 @@ describeFibers("an emitter", () => {
     expect(seen).toEqual([fiber, 1, 2]);
   });
 
-  it("throws what a listener throws before it suspends; after that it is uncaught", async () => {
+  itFibers("throws what a listener throws before it suspends; after that it is uncaught", async () => {
     const source = new PassThrough();
     source.on("note", (when: string) => {
       if (when === "late") sleep(1);
@@ -367,7 +368,7 @@ describeFibers("an emitter", () => {
     expect(() => new PassThrough().emit("error", new Error("unheard"))).toThrow("unheard");
   });
 
-  it("keeps this, the arguments and the async context", async () => {
+  itFibers("keeps this, the arguments and the async context", async () => {
     const storage = new AsyncLocalStorage<string>();
     const source = new PassThrough();
     const seen: unknown[] = [];
@@ -381,7 +382,7 @@ describeFibers("an emitter", () => {
     expect(seen).toEqual([true, [1], "first", true, [2], "second"]);
   });
 
-  it("goes on after a listener that was killed", async () => {
+  itFibers("goes on after a listener that was killed", async () => {
     const source = new PassThrough();
     const seen: string[] = [];
     let first: Fiber | null = null;
@@ -408,8 +409,8 @@ describeFibers("an emitter", () => {
   });
 });
 
-describeFibers("timers", () => {
-  it("start their callbacks in fibers, with arguments and this", async () => {
+describe("timers", () => {
+  itFibers("start their callbacks in fibers, with arguments and this", async () => {
     for (const start of [setTimeout, setImmediate, timers.setTimeout, timers.setImmediate] as never as ((
       ...args: unknown[]
     ) => object)[]) {
@@ -441,7 +442,7 @@ describeFibers("timers", () => {
     );
   });
 
-  it("an interval's next tick comes after the end of the one before", async () => {
+  itFibers("an interval's next tick comes after the end of the one before", async () => {
     let inside = 0;
     let overlaps = 0;
     let ticks = 0;
@@ -459,7 +460,7 @@ describeFibers("timers", () => {
     expect([ticks, overlaps]).toEqual([5, 0]);
   });
 
-  it("an interval that is cleared while its callback is suspended ends", async () => {
+  itFibers("an interval that is cleared while its callback is suspended ends", async () => {
     let ticks = 0;
     const interval = setInterval(() => {
       ticks++;
@@ -471,7 +472,7 @@ describeFibers("timers", () => {
     expect(ticks).toBe(1);
   });
 
-  it("an error of a callback is uncaught, before a suspension and after it; an interval goes on", async () => {
+  itFibers("an error of a callback is uncaught, before a suspension and after it; an interval goes on", async () => {
     const { stdout, code } = await run(`
       require("runtime/patch");
       const { sleep } = require("runtime");
@@ -495,7 +496,7 @@ describeFibers("timers", () => {
     expect(code).toBe(0);
   });
 
-  it("keep the process alive while a callback waits for something, no longer", async () => {
+  itFibers("keep the process alive while a callback waits for something, no longer", async () => {
     const { stdout, code } = await run(`
       require("runtime/patch");
       const { sleep } = require("runtime");

@@ -1,15 +1,10 @@
 // What the tests of compat/ share.
 import { Worker } from "node:worker_threads";
-import { info, sleep, spawn } from "runtime";
+import { sleep, spawn } from "runtime";
 import { describe } from "vitest";
+import { describeFibers } from "../support/fibers";
 
-/** Why there is nothing to test in fibers, or empty. */
-const noFibers = info().switch === "none" ? info().reason : "";
-
-/** Tests that need fibers. */
-export function describeFibers(name: string, tests: () => void): void {
-  describe.skipIf(noFibers)(noFibers ? `${name} (skipped, no fibers: ${noFibers})` : name, tests);
-}
+export { describeFibers };
 
 /** Runs `fn` in a fiber; a promise of its outcome. */
 export async function inFiber<T>(fn: () => T): Promise<T> {

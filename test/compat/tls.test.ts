@@ -238,12 +238,4 @@ describeSecure("tls", () => {
     const error = await inFiber(() => thrown(() => tls.createSecureContext({ cert: "none" })));
     expect(error.code).toMatch(/^ERR_/);
   });
-
-  test("out of a fiber it is refused", async () => {
-    await settle();
-    const server = tls.createServer({ ...certificate });
-    expect(thrown(() => server.listenSync(0))).toMatchObject({ code: "ERR_NOT_IN_FIBER" });
-    expect(thrown(() => tls.connectSync(1))).toMatchObject({ code: "ERR_NOT_IN_FIBER" });
-    expect(server.listening).toBe(false);
-  });
 });

@@ -250,14 +250,11 @@ describe("receiveSync, anywhere", () => {
     port1.close();
   });
 
-  test("out of a fiber it is refused, and the port is as it was", async () => {
+  test("out of a fiber, the port is as it was", () => {
     const { port1, port2 } = new MessageChannel();
     port2.postMessage(1);
-    expect(thrown(() => port1.receiveSync())).toMatchObject({ code: "ERR_NOT_IN_FIBER" });
+    expect(port1.receiveSync()).toBe(1);
     expect([port1.listenerCount("message"), isReferenced(port1)]).toEqual([0, false]);
     port1.close();
-    const other = worker("");
-    expect(thrown(() => other.receiveSync())).toMatchObject({ code: "ERR_NOT_IN_FIBER" });
-    await other.terminate();
   });
 });

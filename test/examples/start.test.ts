@@ -1,11 +1,11 @@
 import { spawnSync } from "node:child_process";
 import path from "node:path";
-import { info } from "runtime";
-import { expect, it } from "vitest";
+import { expect } from "vitest";
+import { itFibers } from "../support/fibers";
 
 const root = path.join(__dirname, "..", "..");
 
-it.runIf(info().switch !== "none")(
+itFibers(
   "npm start's program shows the difference, survives errors and leaving clients",
   () => {
     const { status, stdout } = spawnSync(process.execPath, ["examples/start.mjs", "--once", "300"], {

@@ -2,7 +2,7 @@ import { rmSync } from "node:fs";
 import path from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { buildTestAddon } from "../support/addon";
-import { hasFibers } from "../support/fibers";
+import { describeFibers, hasFibers } from "../support/fibers";
 import { printing, run } from "../support/run";
 
 const addon = hasFibers ? buildTestAddon() : null;
@@ -27,7 +27,7 @@ const cross = (load: string, call: string) => `
 const refused = printing("ERR_CANNOT_SUSPEND,ERR_CANNOT_SUSPEND");
 const file = JSON.stringify(addon);
 
-describe.runIf(addon !== null)("a native addon that calls back synchronously", () => {
+(hasFibers ? describe.runIf(addon !== null) : describeFibers)("a native addon that calls back synchronously", () => {
   it.each([
     ["a function", `require("runtime"); const { call } = require(${file});`, "call"],
     ["a constructor", `require("runtime"); const { Caller } = require(${file});`, "new Caller"],

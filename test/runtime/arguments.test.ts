@@ -209,7 +209,22 @@ describe("a number out of range to what needs no fiber is named by the error", (
   });
 });
 
-describeFibers("an argument of the wrong type is named by the error", () => {
+describeFibers("an argument of the wrong type to a fiber's method is named by the error", () => {
+  it.each<[string, string, () => unknown]>([
+    ["Fiber#join", "limit", () => fiber().join(wrong("1"))],
+    ["Fiber#get", "limit", () => fiber().get(wrong("1"))],
+    ["Fiber#link", "link", () => fiber().link(wrong(undefined))],
+    ["Fiber#unlink", "link", () => fiber().unlink(wrong(undefined))],
+    ["Fiber#kill", "options.timeout", () => fiber().kill(undefined, { timeout: wrong("1") })],
+    ["Fiber#kill", "options", () => fiber().kill(undefined, wrong(null))],
+    ["Fiber#kill", "options.block", () => fiber().kill(undefined, { block: wrong("no") })],
+    ["Fiber#kill", "options.signal", () => fiber().kill(undefined, { signal: wrong("abort") })],
+  ])("%s: %s", (_, name, call) => {
+    expect(call).toThrow(aType(name));
+  });
+});
+
+describe("an argument of the wrong type is named by the error", () => {
   it.each<[string, string, () => unknown]>([
     ["spawn", "fn", () => spawn(wrong(1))],
     ["new Fiber", "fn", () => new Fiber(wrong("text"))],
@@ -220,14 +235,6 @@ describeFibers("an argument of the wrong type is named by the error", () => {
     ["spawnLater", "fn", () => spawnLater(1, wrong({}))],
     ["sleep", "ms", () => sleep(wrong("1"))],
     ["wait", "limit", () => wait(1, wrong(null))],
-    ["Fiber#join", "limit", () => fiber().join(wrong("1"))],
-    ["Fiber#get", "limit", () => fiber().get(wrong("1"))],
-    ["Fiber#link", "link", () => fiber().link(wrong(undefined))],
-    ["Fiber#unlink", "link", () => fiber().unlink(wrong(undefined))],
-    ["Fiber#kill", "options.timeout", () => fiber().kill(undefined, { timeout: wrong("1") })],
-    ["Fiber#kill", "options", () => fiber().kill(undefined, wrong(null))],
-    ["Fiber#kill", "options.block", () => fiber().kill(undefined, { block: wrong("no") })],
-    ["Fiber#kill", "options.signal", () => fiber().kill(undefined, { signal: wrong("abort") })],
     ["runMain", "fn", () => runMain(wrong(1))],
     ["Timeout", "ms", () => new Timeout(wrong("1"))],
     ["withTimeout", "fn", () => withTimeout(1, wrong(1))],
@@ -241,13 +248,21 @@ describeFibers("an argument of the wrong type is named by the error", () => {
   });
 });
 
-describeFibers("a number out of range is named by the error", () => {
+describeFibers("a number out of range, to a fiber's method, is named by the error", () => {
+  it.each<[string, string, () => unknown]>([["Fiber#join, NaN", "limit", () => fiber().join(Number.NaN)]])(
+    "%s: %s",
+    (_, name, call) => {
+      expect(call).toThrow(aRange(name));
+    },
+  );
+});
+
+describe("a number out of range is named by the error", () => {
   it.each<[string, string, () => unknown]>([
     ["sleep, negative", "ms", () => sleep(-1)],
     ["sleep, NaN", "ms", () => sleep(Number.NaN)],
     ["wait, negative", "limit", () => wait(1, -1)],
     ["spawnLater, negative", "ms", () => spawnLater(-1, () => {})],
-    ["Fiber#join, NaN", "limit", () => fiber().join(Number.NaN)],
     ["Timeout, negative", "ms", () => new Timeout(-1)],
     ["new Fiber, too small", "options.stackSize", () => new Fiber(() => {}, { stackSize: 1024 })],
     ["new Fiber, too large", "options.stackSize", () => new Fiber(() => {}, { stackSize: 2 ** 31 })],

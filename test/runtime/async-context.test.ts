@@ -7,9 +7,9 @@ import {
 } from "node:async_hooks";
 import { EventEmitterAsyncResource } from "node:events";
 import { Fiber, sleep, spawn, wait, wrap } from "runtime";
-import { expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { deferred } from "../support/deferred";
-import { describeFibers } from "../support/fibers";
+import { describeFibers, itFibers } from "../support/fibers";
 import { turn } from "../support/turns";
 
 describeFibers("AsyncLocalStorage in a fiber", () => {
@@ -233,8 +233,8 @@ describeFibers("executionAsyncId", () => {
   });
 });
 
-describeFibers("runInAsyncScope in a fiber", () => {
-  it("may suspend inside, and returns what its function returns", async () => {
+describe("runInAsyncScope in a fiber", () => {
+  itFibers("may suspend inside, and returns what its function returns", async () => {
     const resource = new AsyncResource("TEST");
     const value = await spawn(() =>
       resource.runInAsyncScope(() => {
@@ -245,7 +245,7 @@ describeFibers("runInAsyncScope in a fiber", () => {
     expect(value).toBe("value");
   });
 
-  it("calls its function with this and arguments", async () => {
+  itFibers("calls its function with this and arguments", async () => {
     const self = {};
     const seen = await spawn(() =>
       new AsyncResource("TEST").runInAsyncScope(
@@ -261,7 +261,7 @@ describeFibers("runInAsyncScope in a fiber", () => {
     expect(seen[0]).toBe(self);
   });
 
-  it("throws what its function throws, also after a suspension", async () => {
+  itFibers("throws what its function throws, also after a suspension", async () => {
     const error = new Error("inside");
     const caught = await spawn(() => {
       try {
@@ -276,7 +276,7 @@ describeFibers("runInAsyncScope in a fiber", () => {
     expect(caught).toBe(error);
   });
 
-  it("runs in the resource's id and context, over a suspension, and leaves it at the end", async () => {
+  itFibers("runs in the resource's id and context, over a suspension, and leaves it at the end", async () => {
     const storage = new AsyncLocalStorage<string>();
     const resource = storage.run("resource", () => new AsyncResource("TEST"));
     const seen = await storage.run("fiber", () =>
@@ -292,7 +292,7 @@ describeFibers("runInAsyncScope in a fiber", () => {
     expect(seen).toEqual([true, "resource", true, "fiber"]);
   });
 
-  it("is still the same fiber inside", async () => {
+  itFibers("is still the same fiber inside", async () => {
     const fiber: Fiber<boolean> = spawn(() =>
       new AsyncResource("TEST").runInAsyncScope(() => {
         const before = Fiber.current;
@@ -303,7 +303,7 @@ describeFibers("runInAsyncScope in a fiber", () => {
     expect(await fiber).toBe(true);
   });
 
-  it("nests, each level suspending", async () => {
+  itFibers("nests, each level suspending", async () => {
     const descend = (levels: number): number => {
       sleep(levels % 2);
       return levels === 0 ? 0 : 1 + new AsyncResource("TEST").runInAsyncScope(descend, null, levels - 1);
@@ -311,7 +311,7 @@ describeFibers("runInAsyncScope in a fiber", () => {
     expect(await spawn(() => descend(20))).toBe(20);
   });
 
-  it("of many fibers interleaves in any order", async () => {
+  itFibers("of many fibers interleaves in any order", async () => {
     const fibers = Array.from({ length: 50 }, (_, i) =>
       spawn(() => {
         const resource = new AsyncResource("TEST");
@@ -326,7 +326,7 @@ describeFibers("runInAsyncScope in a fiber", () => {
     for (const fiber of fibers) expect(await fiber).toEqual([true, true, true]);
   });
 
-  it("of one resource may be open in two fibers at once", async () => {
+  itFibers("of one resource may be open in two fibers at once", async () => {
     const resource = new AsyncResource("TEST");
     const enter = (ms: number) =>
       spawn(() =>
@@ -338,7 +338,7 @@ describeFibers("runInAsyncScope in a fiber", () => {
     expect(await Promise.all([enter(10), enter(1), enter(5)])).toEqual([true, true, true]);
   });
 
-  it("keeps enterWith inside the scope, as on the hub", async () => {
+  itFibers("keeps enterWith inside the scope, as on the hub", async () => {
     const storage = new AsyncLocalStorage<string>();
     const resource = new AsyncResource("TEST");
     const seen = await spawn(() => {
@@ -351,7 +351,7 @@ describeFibers("runInAsyncScope in a fiber", () => {
     expect(seen).toBe(undefined);
   });
 
-  it("by way of AsyncResource.bind may suspend, too", async () => {
+  itFibers("by way of AsyncResource.bind may suspend, too", async () => {
     const bound = AsyncResource.bind((value: string) => {
       sleep(1);
       return `${value} in fiber ${Fiber.current !== null}`;
@@ -359,7 +359,7 @@ describeFibers("runInAsyncScope in a fiber", () => {
     expect(await spawn(() => bound("bound"))).toBe("bound in fiber true");
   });
 
-  it("by way of an EventEmitterAsyncResource may suspend in its listeners", async () => {
+  itFibers("by way of an EventEmitterAsyncResource may suspend in its listeners", async () => {
     const emitter = new EventEmitterAsyncResource({ name: "TEST" });
     const seen: unknown[] = [];
     emitter.on("event", (value) => {
@@ -376,7 +376,7 @@ describeFibers("runInAsyncScope in a fiber", () => {
     expect([resource.runInAsyncScope.name, resource.runInAsyncScope.length]).toEqual(["runInAsyncScope", 2]);
   });
 
-  it("of what is no function throws as Node does", async () => {
+  itFibers("of what is no function throws as Node does", async () => {
     const call = () => {
       try {
         new AsyncResource("TEST").runInAsyncScope(1 as never);

@@ -1,11 +1,11 @@
 import { spawnSync } from "node:child_process";
 import path from "node:path";
-import { info } from "runtime";
-import { describe, expect, it } from "vitest";
+import { expect, it } from "vitest";
+import { describeFibers } from "../support/fibers";
 
 const root = path.join(__dirname, "..", "..");
 
-describe.runIf(info().switch !== "none")("collections of the young generation", () => {
+describeFibers("collections of the young generation", () => {
   // V8 visits AsyncLocalStorage's frame once for every thread that it knows: twice is once too often for a scavenge.
   it("leave the heap whole while fibers are in fresh async contexts", { timeout: 60_000 }, () => {
     const program = `

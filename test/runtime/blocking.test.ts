@@ -7,7 +7,7 @@ import { inspect } from "node:util";
 import { asAsync, type Blocking, blocking, FiberExit, sleep, spawn, wait, withTimeout } from "runtime";
 import { describe, expect, it } from "vitest";
 import { type Deferred, deferred } from "../support/deferred";
-import { describeFibers } from "../support/fibers";
+import { describeFibers, itFibers } from "../support/fibers";
 import { printing, run } from "../support/run";
 import { thenable } from "../support/thenable";
 import { turn, until } from "../support/turns";
@@ -110,14 +110,14 @@ const codeOf = (call: () => unknown) => {
   return "none";
 };
 
-describeFibers("blocking: a method", () => {
+describe("blocking: a method", () => {
   const client = blocking(new Connection());
 
-  it("that returns a promise blocks, and returns what it brings", async () => {
+  itFibers("that returns a promise blocks, and returns what it brings", async () => {
     expect(await spawn(() => client.query("select", 1).rows)).toEqual([{ text: "select", values: [1] }]);
   });
 
-  it("that returns a promise suspends its own fiber only", async () => {
+  itFibers("that returns a promise suspends its own fiber only", async () => {
     const gate = deferred<string>();
     const slow = blocking({ work: () => gate.promise });
     const fiber = spawn(() => slow.work());
@@ -125,7 +125,7 @@ describeFibers("blocking: a method", () => {
     expect(await fiber).toBe("done");
   });
 
-  it("throws what its promise is rejected with, where it was called", async () => {
+  itFibers("throws what its promise is rejected with, where it was called", async () => {
     const stack = await spawn(function theCaller() {
       try {
         return client.query("fail").by;
@@ -136,7 +136,7 @@ describeFibers("blocking: a method", () => {
     expect(stack).toMatch(/^Error: syntax[\s\S]*theCaller/);
   });
 
-  it("throws what it throws itself", async () => {
+  itFibers("throws what it throws itself", async () => {
     const broken = blocking({
       work(): Promise<void> {
         throw new Error("at once");
@@ -145,12 +145,12 @@ describeFibers("blocking: a method", () => {
     await expect(spawn(() => broken.work())).rejects.toThrow("at once");
   });
 
-  it("may return any thenable", async () => {
+  itFibers("may return any thenable", async () => {
     const odd = blocking({ work: () => thenable<string>((resolve) => setImmediate(resolve, "thenable")) });
     expect(await spawn(() => odd.work())).toBe("thenable");
   });
 
-  it("may return a fiber", async () => {
+  itFibers("may return a fiber", async () => {
     const odd = blocking({ work: () => spawn(() => sleep(1) ?? "of a fiber") });
     expect(await spawn(() => odd.work())).toBe("of a fiber");
   });
@@ -160,7 +160,7 @@ describeFibers("blocking: a method", () => {
     expect(client.released).toBe(1);
   });
 
-  it("stays bound when it is taken out of its object", async () => {
+  itFibers("stays bound when it is taken out of its object", async () => {
     const { query } = client;
     expect(await spawn(() => query("x").by)).toBe("connection");
     expect(await spawn(() => query.call(undefined, "x").by)).toBe("connection");
@@ -192,7 +192,7 @@ describeFibers("blocking: a method", () => {
     expect(client.query).not.toBe(begin);
   });
 
-  it("that calls back gets a function of a fiber's own as asAsync(fn), which may block", async () => {
+  itFibers("that calls back gets a function of a fiber's own as asAsync(fn), which may block", async () => {
     const source = blocking({
       begin: async <T>(work: (connection: Connection) => Promise<T>) => work(new Connection("begun")),
     });
@@ -200,13 +200,13 @@ describeFibers("blocking: a method", () => {
     expect(await spawn(() => source.begin(work))).toBe("begun");
   });
 
-  it("with a symbol for a name blocks as any", async () => {
+  itFibers("with a symbol for a name blocks as any", async () => {
     const key = Symbol("work");
     const odd = blocking({ [key]: () => later("by symbol") });
     expect(await spawn(() => odd[key]())).toBe("by symbol");
   });
 
-  it("may itself block", async () => {
+  itFibers("may itself block", async () => {
     const outer = blocking({ work: () => client.query("inner").rows.length });
     expect(await spawn(() => outer.work())).toBe(1);
   });
@@ -290,8 +290,8 @@ describeFibers("blocking: what is handed out", () => {
   });
 });
 
-describeFibers("blocking: a function", () => {
-  it("blocks when it is called, with the this that it is called with", async () => {
+describe("blocking: a function", () => {
+  itFibers("blocks when it is called, with the this that it is called with", async () => {
     const self = {
       value: 5,
       get: blocking(async function (this: { value: number }) {
@@ -301,7 +301,7 @@ describeFibers("blocking: a function", () => {
     expect(await spawn(() => self.get())).toBe(5);
   });
 
-  it("can be constructed if it is a class, and its instances are blocking", async () => {
+  itFibers("can be constructed if it is a class, and its instances are blocking", async () => {
     const Class = blocking(Connection);
     const instance = new Class("new");
     expect(await spawn(() => instance.query("x").by)).toBe("new");
@@ -315,7 +315,7 @@ describeFibers("blocking: a function", () => {
     expect(() => new arrow()).toThrow(TypeError);
   });
 
-  it("has statics: values, and methods that block", async () => {
+  itFibers("has statics: values, and methods that block", async () => {
     const Class = blocking(Connection);
     Class.opened = 0;
     expect(await spawn(() => Class.open("static").name)).toBe("static");
@@ -334,7 +334,7 @@ describeFibers("blocking: a function", () => {
     expect(await sub.query("x")).toMatchObject({ by: "sub" });
   });
 
-  it("with a form of its own for util.promisify blocks in that", async () => {
+  itFibers("with a form of its own for util.promisify blocks in that", async () => {
     expect(await spawn(() => blocking(child_process.exec)("echo text").stdout)).toBe("text\n");
     expect(await spawn(() => blocking(dns.lookup)("127.0.0.1"))).toEqual({ address: "127.0.0.1", family: 4 });
     expect(await spawn(() => blocking(setTimeout)(1, "value"))).toBe("value");
@@ -342,14 +342,14 @@ describeFibers("blocking: a function", () => {
   });
 });
 
-describeFibers("blocking: iteration", () => {
+describe("blocking: iteration", () => {
   const client = blocking(new Connection());
 
-  it("over an async generator waits for each value", async () => {
+  itFibers("over an async generator waits for each value", async () => {
     expect(await spawn(() => [...client.rows(3)])).toEqual([0, 1, 2]);
   });
 
-  it("over an async generator function's result works as well", async () => {
+  itFibers("over an async generator function's result works as well", async () => {
     const numbers = blocking(async function* () {
       yield 1;
       yield later(2);
@@ -357,12 +357,12 @@ describeFibers("blocking: iteration", () => {
     expect(await spawn(() => Array.from(numbers()))).toEqual([1, 2]);
   });
 
-  it("over a stream yields its chunks", async () => {
+  itFibers("over a stream yields its chunks", async () => {
     const stream = blocking(Readable.from(["a", "b"]));
     expect(await spawn(() => [...stream])).toEqual(["a", "b"]);
   });
 
-  it("left by break waits until the source is closed", async () => {
+  itFibers("left by break waits until the source is closed", async () => {
     const log: string[] = [];
     await spawn(() => {
       for (const row of client.rows(3, log)) if (row === 1) break;
@@ -371,7 +371,7 @@ describeFibers("blocking: iteration", () => {
     expect(log).toEqual(["closed", "after the loop"]);
   });
 
-  it("left by an error of the body closes the source", async () => {
+  itFibers("left by an error of the body closes the source", async () => {
     const log: string[] = [];
     const fiber = spawn(() => {
       for (const _ of client.rows(3, log)) throw new Error("body");
@@ -380,7 +380,7 @@ describeFibers("blocking: iteration", () => {
     expect(log).toEqual(["closed"]);
   });
 
-  it("throws what the source throws", async () => {
+  itFibers("throws what the source throws", async () => {
     const failing = blocking(async function* () {
       yield 1;
       throw new Error("source");
@@ -393,7 +393,7 @@ describeFibers("blocking: iteration", () => {
     expect(seen).toEqual([1]);
   });
 
-  it("passes values, errors and the end on to the source", async () => {
+  itFibers("passes values, errors and the end on to the source", async () => {
     const echo = blocking(async function* (): AsyncGenerator<unknown, unknown, unknown> {
       try {
         const got = yield "first";
@@ -424,14 +424,14 @@ describeFibers("blocking: iteration", () => {
     ]);
   });
 
-  it("yields clients that block", async () => {
+  itFibers("yields clients that block", async () => {
     const connections = blocking(async function* () {
       yield new Connection("yielded");
     });
     expect(await spawn(() => Array.from(connections(), (connection) => connection.query("x").by))).toEqual(["yielded"]);
   });
 
-  it("works for an iterator that is nothing but next", async () => {
+  itFibers("works for an iterator that is nothing but next", async () => {
     let count = 0;
     const source = blocking({
       [Symbol.asyncIterator]: () => ({ next: () => later({ done: ++count > 2, value: count }) }),
@@ -442,7 +442,7 @@ describeFibers("blocking: iteration", () => {
     expect(seen).toBe(1);
   });
 
-  it("interrupted in a step closes the source", async () => {
+  itFibers("interrupted in a step closes the source", async () => {
     const closed = deferred();
     const source = blocking({
       [Symbol.asyncIterator]: () => ({
@@ -457,7 +457,7 @@ describeFibers("blocking: iteration", () => {
     expect(await fiber).toBeInstanceOf(FiberExit);
   });
 
-  it("interrupted while it waits for a stream destroys it", async () => {
+  itFibers("interrupted while it waits for a stream destroys it", async () => {
     const stream = new PassThrough();
     const closed = once(stream, "close");
     const fiber = spawn(() => [...blocking(stream)]);
@@ -482,25 +482,25 @@ describeFibers("blocking: iteration", () => {
   });
 });
 
-describeFibers("blocking: Node's callbacks", () => {
-  it("are supplied to every method with callbacks: true", async () => {
+describe("blocking: Node's callbacks", () => {
+  itFibers("are supplied to every method with callbacks: true", async () => {
     const legacy = blocking(new Legacy(), { callbacks: true });
     expect(await spawn(() => legacy.add(1, 2))).toBe(3);
   });
 
-  it("are supplied to the named methods, and to no other", async () => {
+  itFibers("are supplied to the named methods, and to no other", async () => {
     const legacy = blocking(new Legacy(), { callbacks: ["add", "connect"] });
     expect(await spawn(() => [legacy.add(1, 2), legacy.total()])).toEqual([3, 3]);
   });
 
-  it("are supplied to a function", async () => {
+  itFibers("are supplied to a function", async () => {
     const double = blocking((n: number, callback: (error: null, value: number) => void) => callback(null, n * 2), {
       callbacks: true,
     });
     expect(await spawn(() => double(4))).toBe(8);
   });
 
-  it("are supplied to methods of objects that were handed out, too", async () => {
+  itFibers("are supplied to methods of objects that were handed out, too", async () => {
     const legacy = blocking(new Legacy(), { callbacks: ["add", "connect"] });
     expect(await spawn(() => legacy.connect().add(2, 2))).toBe(4);
   });
@@ -513,11 +513,11 @@ describeFibers("blocking: Node's callbacks", () => {
     expect([heard, String(legacy)]).toEqual([[5], "[object Object]"]);
   });
 
-  it("may be called at once", async () => {
+  itFibers("may be called at once", async () => {
     expect(await spawn(() => blocking(new Legacy(), { callbacks: true }).now())).toBe("now");
   });
 
-  it("throw their error where the method was called", async () => {
+  itFibers("throw their error where the method was called", async () => {
     const legacy = blocking(new Legacy(), { callbacks: true });
     const stack = await spawn(function theCaller() {
       try {
@@ -529,7 +529,7 @@ describeFibers("blocking: Node's callbacks", () => {
     expect(stack).toMatch(/^Error: no number[\s\S]*theCaller/);
   });
 
-  it("are not needed by an async method among the others", async () => {
+  itFibers("are not needed by an async method among the others", async () => {
     const mixed = blocking({ modern: async () => "promised" }, { callbacks: true });
     expect(await spawn(() => mixed.modern())).toBe("promised");
   });
@@ -542,7 +542,7 @@ describeFibers("blocking: Node's callbacks", () => {
   });
 });
 
-describeFibers("blocking: a result that comes too late", () => {
+describe("blocking: a result that comes too late", () => {
   class Pool {
     readonly gate: Deferred<Connection> = deferred<Connection>();
     connect() {
@@ -553,7 +553,7 @@ describeFibers("blocking: a result that comes too late", () => {
     }
   }
 
-  it("goes to options.discard when the fiber was killed", async () => {
+  itFibers("goes to options.discard when the fiber was killed", async () => {
     const pool = new Pool();
     const discarded: unknown[] = [];
     const fiber = spawn(() => blocking(pool, { discard: (value) => discarded.push(value) }).connect());
@@ -565,7 +565,7 @@ describeFibers("blocking: a result that comes too late", () => {
     expect(discarded[0]).toBe(connection);
   });
 
-  it("goes to options.discard when the time was over", async () => {
+  itFibers("goes to options.discard when the time was over", async () => {
     const pool = new Pool();
     const connection = new Connection();
     const { connect } = blocking(pool, { discard: (value) => value.release() });
@@ -574,7 +574,7 @@ describeFibers("blocking: a result that comes too late", () => {
     await until(() => connection.released === 1);
   });
 
-  it("goes to options.discard from a callback", async () => {
+  itFibers("goes to options.discard from a callback", async () => {
     const pool = new Pool();
     const connection = new Connection();
     const options = { callbacks: ["connectLater"], discard: (value: Connection) => value.release() } as const;
@@ -593,7 +593,7 @@ describeFibers("blocking: a result that comes too late", () => {
     await until(() => connection.released === 1);
   });
 
-  it("that is in time does not go there", async () => {
+  itFibers("that is in time does not go there", async () => {
     const pool = new Pool();
     const discarded: unknown[] = [];
     pool.gate.resolve(new Connection("in time"));
@@ -602,7 +602,7 @@ describeFibers("blocking: a result that comes too late", () => {
     expect(discarded).toEqual([]);
   });
 
-  it("may be a value of an iteration", async () => {
+  itFibers("may be a value of an iteration", async () => {
     const gate = deferred<number>();
     const discarded: unknown[] = [];
     const source = blocking(

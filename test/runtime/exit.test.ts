@@ -1,5 +1,5 @@
-import { expect, it } from "vitest";
-import { describeFibers } from "../support/fibers";
+import { describe, expect, it } from "vitest";
+import { describeFibers, itFibers } from "../support/fibers";
 import { printing, run } from "../support/run";
 
 const suspended = `
@@ -63,8 +63,8 @@ describeFibers("process.exit()", () => {
   });
 });
 
-describeFibers("the end of the process", () => {
-  it("by itself, with fibers suspended that nothing will resume, is a success", async () => {
+describe("the end of the process", () => {
+  itFibers("by itself, with fibers suspended that nothing will resume, is a success", async () => {
     const program = `
       const { sleep, spawn } = require("runtime");
       for (let i = 0; i < 50; i++) spawn(() => [1].map(() => sleep(Infinity)));
@@ -72,11 +72,11 @@ describeFibers("the end of the process", () => {
     expect(await run(program)).toEqual(printing("the last one"));
   });
 
-  it("keeps the exit code that a fiber has set", async () => {
+  itFibers("keeps the exit code that a fiber has set", async () => {
     expect(await run(`require("runtime").spawn(() => { process.exitCode = 3; });`)).toEqual({ ...printing(), code: 3 });
   });
 
-  it("comes after beforeExit, whose listeners may spawn", async () => {
+  itFibers("comes after beforeExit, whose listeners may spawn", async () => {
     const program = `
       const { sleep, spawn } = require("runtime");
       process.once("beforeExit", () => spawn(() => { sleep(1); console.log("spawned at the end"); }));
@@ -84,7 +84,7 @@ describeFibers("the end of the process", () => {
     expect(await run(program)).toEqual(printing("spawned at the end"));
   });
 
-  it("with more stacks than it uses, all in the pool, is clean", async () => {
+  itFibers("with more stacks than it uses, all in the pool, is clean", async () => {
     const program = `
       const { sleep, spawn } = require("runtime");
       for (let i = 0; i < 500; i++) spawn(() => sleep(1));`;
@@ -95,7 +95,7 @@ describeFibers("the end of the process", () => {
     expect(await run(`require("runtime");`)).toEqual(printing());
   });
 
-  it("is clean when the first thing that fibers do is to end", async () => {
+  itFibers("is clean when the first thing that fibers do is to end", async () => {
     // The kernel threads that stacks were born with may still be on their way out.
     const outcomes = await Promise.all(Array.from({ length: 30 }, () => run(`require("runtime").spawn(() => {});`)));
     expect(outcomes).toEqual(outcomes.map(() => printing()));

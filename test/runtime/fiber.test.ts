@@ -1,7 +1,7 @@
 import { Fiber, sleep, spawn, wait } from "runtime";
-import { expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { deferred } from "../support/deferred";
-import { describeFibers } from "../support/fibers";
+import { describeFibers, itFibers } from "../support/fibers";
 import { turn } from "../support/turns";
 
 function states(fiber: Fiber) {
@@ -115,12 +115,12 @@ describeFibers("a fiber", () => {
   });
 });
 
-describeFibers("Fiber.current", () => {
+describe("Fiber.current", () => {
   it("is null on the hub's stack", () => {
     expect(Fiber.current).toBe(null);
   });
 
-  it("is the fiber that runs, before and after it was suspended", async () => {
+  itFibers("is the fiber that runs, before and after it was suspended", async () => {
     const fiber = spawn(() => {
       const before = Fiber.current;
       sleep(1);
@@ -131,14 +131,14 @@ describeFibers("Fiber.current", () => {
     expect(after).toBe(fiber);
   });
 
-  it("is null in what the hub runs while fibers are suspended", async () => {
+  itFibers("is null in what the hub runs while fibers are suspended", async () => {
     const fiber = spawn(() => sleep(20));
     await turn();
     expect(Fiber.current).toBe(null);
     await fiber;
   });
 
-  it("is each fiber's own when many take turns", async () => {
+  itFibers("is each fiber's own when many take turns", async () => {
     const fibers = Array.from({ length: 20 }, () =>
       spawn(() => {
         const seen: unknown[] = [];
@@ -152,7 +152,7 @@ describeFibers("Fiber.current", () => {
     for (const fiber of fibers) expect(new Set(await fiber)).toEqual(new Set([fiber]));
   });
 
-  it("is null in the continuation of an async function that a fiber called", async () => {
+  itFibers("is null in the continuation of an async function that a fiber called", async () => {
     const seen = await spawn(() => {
       const later = (async () => {
         await null;

@@ -1,14 +1,14 @@
 import { idle, sleep, spawn } from "runtime";
-import { expect, it } from "vitest";
-import { describeFibers } from "../support/fibers";
+import { describe, expect, it } from "vitest";
+import { itFibers } from "../support/fibers";
 import { printing, run } from "../support/run";
 
-describeFibers("idle", () => {
-  it("returns when no other fiber has anything to do", async () => {
+describe("idle", () => {
+  itFibers("returns when no other fiber has anything to do", async () => {
     expect(await spawn(() => idle())).toBe(true);
   });
 
-  it("lets fibers that are always ready go first", async () => {
+  itFibers("lets fibers that are always ready go first", async () => {
     const log: string[] = [];
     const busy = spawn(() => {
       for (let i = 0; i < 100; i++) sleep(0);
@@ -22,14 +22,14 @@ describeFibers("idle", () => {
     expect(log).toEqual(["busy ended", "idle"]);
   });
 
-  it("does not wait for fibers that are suspended", async () => {
+  itFibers("does not wait for fibers that are suspended", async () => {
     const suspended = spawn(() => sleep(1e6));
     expect(await spawn(() => idle())).toBe(true);
     expect(suspended.dead).toBe(false);
     suspended.kill();
   });
 
-  it("returns false when the time is over first", async () => {
+  itFibers("returns false when the time is over first", async () => {
     const busy = spawn(() => {
       for (;;) sleep(0);
     });
@@ -37,7 +37,7 @@ describeFibers("idle", () => {
     busy.kill();
   });
 
-  it("ends with an AbortError when its signal is aborted", async () => {
+  itFibers("ends with an AbortError when its signal is aborted", async () => {
     const busy = spawn(() => {
       for (;;) sleep(0);
     });
@@ -45,7 +45,7 @@ describeFibers("idle", () => {
     busy.kill();
   });
 
-  it("killed, keeps no process", async () => {
+  itFibers("killed, keeps no process", async () => {
     const program = `
       const { idle, sleep, spawn } = require("runtime");
       const busy = spawn(() => { for (;;) sleep(0); });
@@ -54,7 +54,7 @@ describeFibers("idle", () => {
     expect(await run(program)).toEqual(printing("killed"));
   });
 
-  it("two at a time both return", async () => {
+  itFibers("two at a time both return", async () => {
     expect(await Promise.all([spawn(() => idle()), spawn(() => idle())])).toEqual([true, true]);
   });
 

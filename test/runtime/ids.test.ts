@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import path from "node:path";
-import { info } from "runtime";
-import { describe, expect, it } from "vitest";
+import { expect, it } from "vitest";
+import { describeFibers } from "../support/fibers";
 
 const root = path.join(__dirname, "..", "..");
 const isRoot = process.getuid?.() === 0;
@@ -16,7 +16,7 @@ function run(program: string): { status: number | null; stdout: string } {
   return signal ? { status, stdout: `${stdout} ended by ${signal}` } : { status, stdout };
 }
 
-describe.runIf(info().switch !== "none")("changing the process's user or group with fibers suspended", () => {
+describeFibers("changing the process's user or group with fibers suspended", () => {
   const prepare = `const { sleep, spawn } = require("runtime"); for (let i = 0; i < 50; i++) spawn(() => sleep(30));`;
 
   it("comes to an end on the hub", () => {

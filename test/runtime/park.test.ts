@@ -28,7 +28,7 @@ async function run(program: string, { args = [] as string[], env = {} as NodeJS.
   return new Promise((resolve, reject) => {
     const options = {
       env: { ...process.env, NODE_PATH: path.join(root, "node_modules"), ROOT: root, PORT: `${peer.port}`, ...env },
-      timeout: 20_000,
+      timeout: 60_000,
     };
     execFile(process.execPath, [...args, file], options, (error, stdout, stderr) => {
       if (error) reject(new Error(`${error.message}\n${stdout}${stderr}`));
@@ -180,22 +180,95 @@ describe("errors", () => {
   });
 });
 
+/** park.ts by itself, with a worker that can do more: the files' directory is this one. */
+async function buildPark(): Promise<string> {
+  const common = { absWorkingDir: root, bundle: true, packages: "external", platform: "node", format: "cjs" } as const;
+  const park = path.join(directory, "park.js");
+  await build({ ...common, entryPoints: ["runtime/park/park.ts"], outfile: park });
+  const contents = `
+    import { operations } from "./operations";
+    import "./worker";
+    Object.assign(operations, {
+      "test.exit": () => process.exit(3),
+      "test.throw": () => { setImmediate(() => { throw new RangeError("stray"); }); return new Promise(() => {}); },
+      "test.exhaust": () => void setImmediate(() => { let chain = null; for (;;) chain = { chain, more: [chain] }; }),
+      "test.never": () => new Promise(() => {}),
+      "test.bytes": (patience, length) => Buffer.alloc(length, 7),
+      "test.sum": (patience, ...all) => all.map((bytes) => bytes.reduce((sum, byte) => sum + byte, 0)),
+    });`;
+  const stdin = { contents, resolveDir: path.join(root, "runtime/park"), loader: "ts" } as const;
+  await build({ ...common, stdin, outfile: path.join(directory, "park-worker.js") });
+  return park;
+}
+
+describe("the end of the worker", () => {
+  const failing = async (operation: string, args: string[] = []) =>
+    run(
+      `
+      const { park } = require(${JSON.stringify(await buildPark())});
+      const errors = [];
+      for (let turn = 0; turn < 2; turn++) {
+        try {
+          (function caller() { park(${JSON.stringify(operation)}); park("test.never"); })();
+        } catch (error) {
+          errors.push([error.code, String(error.cause), / caller /.test(error.stack)]);
+        }
+        errors.push(park("test.sum", Buffer.from([1, 2])));
+      }
+      console.log(JSON.stringify(errors));
+    `,
+      { args },
+    );
+  const lost = (cause: string) => [["ERR_PARK_WORKER_LOST", cause, true], [3]];
+
+  test("by process.exit fails the call under way, and the next one has another worker", async () => {
+    const cause = "Error: Worker exited with code 3";
+    expect(await failing("test.exit")).toEqual([...lost(cause), ...lost(cause)]);
+  });
+
+  test("by an error that nobody catches, too", async () => {
+    const cause = "RangeError: stray";
+    expect(await failing("test.throw")).toEqual([...lost(cause), ...lost(cause)]);
+  });
+
+  // Node 24 itself ends the process when a worker has no memory left.
+  test.skipIf(process.versions.node.startsWith("24."))("for want of memory, too", async () => {
+    const cause = "Error: The worker has ended";
+    expect(await failing("test.exhaust", ["--max-old-space-size=48"])).toEqual([...lost(cause), ...lost(cause)]);
+  });
+});
+
+describe("large bytes", () => {
+  test("are handed over, not copied, and the program keeps its own", async () => {
+    const result = await run(`
+      const { park } = require(${JSON.stringify(await buildPark())});
+      const { MessagePort } = require("node:worker_threads");
+      const post = MessagePort.prototype.postMessage;
+      const handedOver = [];
+      MessagePort.prototype.postMessage = function (message, transfer) {
+        if (transfer?.[0] instanceof ArrayBuffer) handedOver.push(transfer.map(({ byteLength }) => byteLength));
+        return post.call(this, message, transfer);
+      };
+      const own = [Buffer.alloc(20_000, 1), Buffer.from([1, 2]), new Uint8Array(30_000).fill(2)];
+      const sums = park("test.sum", ...own);
+      const bytes = park("test.bytes", 40_000_000);
+      console.log(JSON.stringify([
+        sums, handedOver, own.map(({ length }) => length),
+        Buffer.isBuffer(bytes), bytes.length, bytes.buffer.byteLength, bytes.at(-1),
+      ]));
+    `);
+    expect(result).toEqual([
+      [20_000, 3, 60_000],
+      [[20_000, 30_000]],
+      [20_000, 2, 30_000],
+      ...[true, 40_000_000, 40_000_000, 7],
+    ]);
+  });
+});
+
 describe("a time limit", () => {
   test("ends a call, and leaves the next one working", async () => {
-    const common = {
-      absWorkingDir: root,
-      bundle: true,
-      packages: "external",
-      platform: "node",
-      format: "cjs",
-    } as const;
-    const park = path.join(directory, "park.js");
-    await build({ ...common, entryPoints: ["runtime/park/park.ts"], outfile: park });
-    await build({
-      ...common,
-      entryPoints: ["runtime/park/worker.ts"],
-      outfile: path.join(directory, "park-worker.js"),
-    });
+    const park = await buildPark();
     const result = await run(`
       const { park, parkWithin } = require(${JSON.stringify(park)});
       const { PORT } = process.env;
@@ -209,14 +282,14 @@ describe("a time limit", () => {
           results.push([error.name, error.code, error.message, Date.now() - before < 5000, / limited /.test(error.stack)]);
         }
       }
-      limited(30, "net.readLine", 1, "utf8");
-      park("net.write", 1, "echo one\\necho two\\n");
-      results.push(limited(5000, "net.readLine", 1, "utf8"));
-      limited(30, "net.read", 1, 1000);
-      results.push(park("net.readLine", 1, "utf8"));
-      limited(-1, "net.read", 1);
-      try { park("net.write", 1, () => {}); } catch (error) { results.push(error.name); }
-      results.push(park("dns.lookup", { order: "verbatim" }, ["127.0.0.1"]));
+      limited(30, "stream.readLine", 1, "utf8");
+      park("stream.write", 1, "echo one\\necho two\\n");
+      results.push(limited(5000, "stream.readLine", 1, "utf8"));
+      limited(30, "stream.read", 1, 1000);
+      results.push(park("stream.readLine", 1, "utf8"));
+      limited(-1, "stream.read", 1);
+      try { park("stream.write", 1, () => {}); } catch (error) { results.push(error.name); }
+      results.push(park("dns.lookup", "verbatim", ["127.0.0.1"]));
       console.log(JSON.stringify(results));
     `);
     expect(result).toEqual([

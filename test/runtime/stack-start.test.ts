@@ -1,11 +1,11 @@
 import { spawnSync } from "node:child_process";
 import path from "node:path";
-import { info } from "runtime";
-import { describe, expect, it } from "vitest";
+import { expect, it } from "vitest";
+import { describeFibers } from "../support/fibers";
 
 const root = path.join(__dirname, "..", "..");
 
-describe.runIf(info().switch !== "none")("a full collection in a fiber", () => {
+describeFibers("a full collection in a fiber", () => {
   // V8 scans the running stack for pointers to C++ objects, up to where it believes that the stack starts.
   it("scans that fiber's stack, not on into the one that was entered last", () => {
     const program = `

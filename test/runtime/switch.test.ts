@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import path from "node:path";
 import { info } from "runtime";
 import { describe, expect, it } from "vitest";
-import { hasFibers } from "../support/fibers";
+import { hasFibers, itFibers } from "../support/fibers";
 import { printing, run } from "../support/run";
 
 describe("info()", () => {
@@ -30,7 +30,7 @@ describe("info()", () => {
     expect(await run(program)).toEqual(printing(expected));
   });
 
-  it.runIf(hasFibers)("tells that stacks of a burst go cold when nobody has used them for a while", async () => {
+  itFibers("tells that stacks of a burst go cold when nobody has used them for a while", async () => {
     const program = `
       const { info, spawn, wait } = require("runtime");
       const burst = () => {

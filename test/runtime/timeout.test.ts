@@ -1,15 +1,15 @@
 import { AsyncResource } from "node:async_hooks";
 import { getEventListeners } from "node:events";
 import { sleep, spawn, Timeout, wait, withTimeout } from "runtime";
-import { expect, it } from "vitest";
-import { describeFibers } from "../support/fibers";
+import { describe, expect, it } from "vitest";
+import { itFibers } from "../support/fibers";
 import { printing, run } from "../support/run";
 import { turn } from "../support/turns";
 
 const forEver = Number.POSITIVE_INFINITY;
 
-describeFibers("withTimeout", () => {
-  it("returns what the function returns in time", async () => {
+describe("withTimeout", () => {
+  itFibers("returns what the function returns in time", async () => {
     expect(
       await spawn(() =>
         withTimeout(1000, () => {
@@ -20,16 +20,16 @@ describeFibers("withTimeout", () => {
     ).toBe("in time");
   });
 
-  it("throws a Timeout when the time is over first", async () => {
+  itFibers("throws a Timeout when the time is over first", async () => {
     await expect(spawn(() => withTimeout(5, () => sleep(forEver)))).rejects.toThrow(Timeout);
   });
 
-  it("returns the fallback instead, if there is one, and even if that is undefined", async () => {
+  itFibers("returns the fallback instead, if there is one, and even if that is undefined", async () => {
     expect(await spawn(() => withTimeout(5, () => sleep(forEver), "fallback"))).toBe("fallback");
     expect(await spawn(() => withTimeout(5, () => sleep(forEver), undefined))).toBe(undefined);
   });
 
-  it("throws what the function throws", async () => {
+  itFibers("throws what the function throws", async () => {
     await expect(
       spawn(() =>
         withTimeout(
@@ -43,7 +43,7 @@ describeFibers("withTimeout", () => {
     ).rejects.toThrow("own");
   });
 
-  it("returns the fallback also when the signal is aborted already, and does not call the function", async () => {
+  itFibers("returns the fallback also when the signal is aborted already, and does not call the function", async () => {
     let called = false;
     const fn = () => {
       called = true;
@@ -53,7 +53,7 @@ describeFibers("withTimeout", () => {
     expect(called).toBe(false);
   });
 
-  it("runs the function's finally blocks", async () => {
+  itFibers("runs the function's finally blocks", async () => {
     const log: string[] = [];
     await spawn(() =>
       withTimeout(
@@ -71,19 +71,19 @@ describeFibers("withTimeout", () => {
     expect(log).toEqual(["finally"]);
   });
 
-  it("nested: the inner one that expires is the inner call's affair", async () => {
+  itFibers("nested: the inner one that expires is the inner call's affair", async () => {
     expect(
       await spawn(() => withTimeout(10_000, () => [withTimeout(5, () => sleep(forEver), "inner")], "outer")),
     ).toEqual(["inner"]);
   });
 
-  it("nested: the outer one that expires passes through the inner call", async () => {
+  itFibers("nested: the outer one that expires passes through the inner call", async () => {
     expect(await spawn(() => withTimeout(5, () => [withTimeout(10_000, () => sleep(forEver), "inner")], "outer"))).toBe(
       "outer",
     );
   });
 
-  it("nested: two that expire together throw once, not again at a later call", async () => {
+  itFibers("nested: two that expire together throw once, not again at a later call", async () => {
     const log = await spawn(() => {
       const outcome = withTimeout(5, () => withTimeout(5, () => sleep(forEver), "inner"), "outer");
       sleep(20);
@@ -92,28 +92,28 @@ describeFibers("withTimeout", () => {
     expect(log).toBe(true);
   });
 
-  it("leaves no timer behind", async () => {
+  itFibers("leaves no timer behind", async () => {
     const program = `
       const { spawn, withTimeout } = require("runtime");
       spawn(() => console.log(withTimeout(1e8, () => "value")));`;
     expect(await run(program, { timeout: 20_000 })).toEqual(printing("value"));
   });
 
-  it("reaches the fiber inside runInAsyncScope", async () => {
+  itFibers("reaches the fiber inside runInAsyncScope", async () => {
     const value = await spawn(() =>
       withTimeout(5, () => new AsyncResource("TEST").runInAsyncScope(() => sleep(forEver)), "fallback"),
     );
     expect(value).toBe("fallback");
   });
 
-  it("works for a start inside runInAsyncScope", async () => {
+  itFibers("works for a start inside runInAsyncScope", async () => {
     const value = await spawn(() =>
       new AsyncResource("TEST").runInAsyncScope(() => withTimeout(5, () => sleep(forEver), "fallback")),
     );
     expect(value).toBe("fallback");
   });
 
-  it("throws an AbortError, with the reason as its cause, when its signal is aborted first", async () => {
+  itFibers("throws an AbortError, with the reason as its cause, when its signal is aborted first", async () => {
     const controller = new AbortController();
     const fiber = spawn(() => withTimeout(controller.signal, () => sleep(forEver)));
     fiber.link(() => {});
@@ -123,7 +123,7 @@ describeFibers("withTimeout", () => {
     await expect(fiber).rejects.toMatchObject({ name: "AbortError", code: "ABORT_ERR", cause: reason });
   });
 
-  it("returns the fallback when its signal is aborted first, or the time is over first", async () => {
+  itFibers("returns the fallback when its signal is aborted first, or the time is over first", async () => {
     const controller = new AbortController();
     const aborted = spawn(() => withTimeout(controller.signal, () => sleep(forEver), "fallback"));
     const expired = spawn(() =>
@@ -134,7 +134,7 @@ describeFibers("withTimeout", () => {
     expect([await aborted, await expired]).toEqual(["fallback", "fallback"]);
   });
 
-  it("refuses a signal that is aborted already, and does not call the function", async () => {
+  itFibers("refuses a signal that is aborted already, and does not call the function", async () => {
     let called = false;
     const call = () => {
       called = true;
@@ -145,7 +145,7 @@ describeFibers("withTimeout", () => {
     expect(called).toBe(false);
   });
 
-  it("aborted by the fiber itself throws at its next blocking call", async () => {
+  itFibers("aborted by the fiber itself throws at its next blocking call", async () => {
     const log: string[] = [];
     const controller = new AbortController();
     const outcome = await spawn(() =>
@@ -162,40 +162,46 @@ describeFibers("withTimeout", () => {
     expect([outcome, log]).toEqual(["fallback", ["goes on"]]);
   });
 
-  it("aborted by the fiber itself, which does not block any more, returns what the function returns", async () => {
-    const seen = await spawn(() => {
-      const controller = new AbortController();
-      const value = withTimeout(controller.signal, () => {
-        controller.abort();
-        return "value";
+  itFibers(
+    "aborted by the fiber itself, which does not block any more, returns what the function returns",
+    async () => {
+      const seen = await spawn(() => {
+        const controller = new AbortController();
+        const value = withTimeout(controller.signal, () => {
+          controller.abort();
+          return "value";
+        });
+        sleep(0); // where it would appear, were it not taken back
+        return value;
       });
-      sleep(0); // where it would appear, were it not taken back
-      return value;
-    });
-    expect(seen).toBe("value");
-  });
+      expect(seen).toBe("value");
+    },
+  );
 
-  it("aborted by the fiber itself inside runInAsyncScope throws at its next blocking call, inside or after", async () => {
-    const inside = (controller: AbortController) =>
-      new AsyncResource("TEST").runInAsyncScope(() => {
-        controller.abort();
+  itFibers(
+    "aborted by the fiber itself inside runInAsyncScope throws at its next blocking call, inside or after",
+    async () => {
+      const inside = (controller: AbortController) =>
+        new AsyncResource("TEST").runInAsyncScope(() => {
+          controller.abort();
+          sleep(forEver);
+        });
+      const after = (controller: AbortController) => {
+        new AsyncResource("TEST").runInAsyncScope(() => controller.abort());
         sleep(forEver);
-      });
-    const after = (controller: AbortController) => {
-      new AsyncResource("TEST").runInAsyncScope(() => controller.abort());
-      sleep(forEver);
-    };
-    const before = (controller: AbortController) => {
-      controller.abort();
-      new AsyncResource("TEST").runInAsyncScope(() => sleep(forEver));
-    };
-    for (const body of [inside, after, before]) {
-      const controller = new AbortController();
-      expect(await spawn(() => withTimeout(controller.signal, () => body(controller), "fallback"))).toBe("fallback");
-    }
-  });
+      };
+      const before = (controller: AbortController) => {
+        controller.abort();
+        new AsyncResource("TEST").runInAsyncScope(() => sleep(forEver));
+      };
+      for (const body of [inside, after, before]) {
+        const controller = new AbortController();
+        expect(await spawn(() => withTimeout(controller.signal, () => body(controller), "fallback"))).toBe("fallback");
+      }
+    },
+  );
 
-  it("takes only its own AbortError for its own: another one passes through", async () => {
+  itFibers("takes only its own AbortError for its own: another one passes through", async () => {
     const [outer, inner] = [new AbortController(), new AbortController()];
     const fiber = spawn(() =>
       withTimeout(outer.signal, () => withTimeout(inner.signal, () => sleep(forEver), "inner"), "outer"),
@@ -205,7 +211,7 @@ describeFibers("withTimeout", () => {
     expect(await fiber).toBe("outer");
   });
 
-  it("leaves no listener on its signal", async () => {
+  itFibers("leaves no listener on its signal", async () => {
     const { signal } = new AbortController();
     await spawn(() => withTimeout(signal, () => sleep(0)));
     const killed = spawn(() => withTimeout(signal, () => sleep(forEver)));
@@ -220,8 +226,8 @@ describeFibers("withTimeout", () => {
   });
 });
 
-describeFibers("Timeout", () => {
-  it("throws itself into the fiber that started it, and can be told from others", async () => {
+describe("Timeout", () => {
+  itFibers("throws itself into the fiber that started it, and can be told from others", async () => {
     const same = await spawn(() => {
       const timeout = Timeout.start(5);
       try {
@@ -233,7 +239,7 @@ describeFibers("Timeout", () => {
     expect(same).toBe(true);
   });
 
-  it("throws another error in its place, if it is given one", async () => {
+  itFibers("throws another error in its place, if it is given one", async () => {
     const error = new Error("in its place");
     const caught = await spawn(() => {
       Timeout.start(5, error);
@@ -246,7 +252,7 @@ describeFibers("Timeout", () => {
     expect(caught).toBe(error);
   });
 
-  it("throws nothing once it is cancelled", async () => {
+  itFibers("throws nothing once it is cancelled", async () => {
     expect(
       await spawn(() => {
         const timeout = Timeout.start(5);
@@ -257,7 +263,7 @@ describeFibers("Timeout", () => {
     ).toBe(false);
   });
 
-  it("is pending from its start until it expires", async () => {
+  itFibers("is pending from its start until it expires", async () => {
     const seen = await spawn(() => {
       const timeout = new Timeout(5);
       const seen = [timeout.pending];
@@ -272,7 +278,7 @@ describeFibers("Timeout", () => {
     expect(seen).toEqual([false, true, false]);
   });
 
-  it("begins anew when it is started again", async () => {
+  itFibers("begins anew when it is started again", async () => {
     expect(
       await spawn(() => {
         const timeout = Timeout.start(30);
@@ -286,14 +292,14 @@ describeFibers("Timeout", () => {
     ).toBe("never expired");
   });
 
-  it("without end never expires, and keeps no process", async () => {
+  itFibers("without end never expires, and keeps no process", async () => {
     const program = `
       const { spawn, sleep, Timeout } = require("runtime");
       spawn(() => { const timeout = Timeout.start(Infinity); sleep(5); console.log(timeout.pending); });`;
     expect(await run(program)).toEqual(printing("true"));
   });
 
-  it("is cancelled at the end of a block that uses it", async () => {
+  itFibers("is cancelled at the end of a block that uses it", async () => {
     expect(
       await spawn(() => {
         const timeout = Timeout.start(5);
@@ -304,7 +310,7 @@ describeFibers("Timeout", () => {
     ).toBe("went on");
   });
 
-  it("lets others of the same fiber go on after it has expired", async () => {
+  itFibers("lets others of the same fiber go on after it has expired", async () => {
     const order = await spawn(() => {
       const [first, second] = [Timeout.start(5), Timeout.start(15)];
       const order: string[] = [];
@@ -320,7 +326,7 @@ describeFibers("Timeout", () => {
     expect(order).toEqual(["first", "second"]);
   });
 
-  it("is no concern of a fiber that another one joins", async () => {
+  itFibers("is no concern of a fiber that another one joins", async () => {
     const log: string[] = [];
     const other = spawn(() => {
       sleep(20);
@@ -331,7 +337,7 @@ describeFibers("Timeout", () => {
     expect(log).toEqual(["timed out", "other ended"]);
   });
 
-  it("that has expired before a blocking call of a busy fiber throws at that call", async () => {
+  itFibers("that has expired before a blocking call of a busy fiber throws at that call", async () => {
     const thrown = await spawn(() => {
       const timeout = Timeout.start(1);
       const end = performance.now() + 10;

@@ -1,7 +1,7 @@
 import { type Fiber, FiberExit, sleep, spawn, Timeout, wait } from "runtime";
-import { expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { deferred } from "../support/deferred";
-import { describeFibers } from "../support/fibers";
+import { describeFibers, itFibers } from "../support/fibers";
 import { printing, run } from "../support/run";
 import { thenable } from "../support/thenable";
 import { turn } from "../support/turns";
@@ -20,15 +20,15 @@ async function switches(call: () => unknown): Promise<boolean> {
   });
 }
 
-describeFibers("wait", () => {
-  it("returns what a promise is fulfilled with", async () => {
+describe("wait", () => {
+  itFibers("returns what a promise is fulfilled with", async () => {
     const gate = deferred<string>();
     const fiber = spawn(() => wait(gate.promise));
     gate.resolve("value");
     expect(await fiber).toBe("value");
   });
 
-  it("throws what a promise is rejected with, the very error", async () => {
+  itFibers("throws what a promise is rejected with, the very error", async () => {
     const error = new Error("rejected");
     const gate = deferred();
     const fiber = spawn(() => {
@@ -43,18 +43,18 @@ describeFibers("wait", () => {
     expect(await fiber).toBe(error);
   });
 
-  it("takes any object with a then", async () => {
+  itFibers("takes any object with a then", async () => {
     const later = thenable<string>((resolve) => setImmediate(resolve, "of a thenable"));
     expect(await spawn(() => wait(later))).toBe("of a thenable");
   });
 
-  it("takes a thenable that calls back at once, without a switch", async () => {
+  itFibers("takes a thenable that calls back at once, without a switch", async () => {
     const settled = thenable<string>((resolve) => resolve("at once"));
     expect(await spawn(() => wait(settled))).toBe("at once");
     expect(await switches(() => wait(settled))).toBe(false);
   });
 
-  it("takes the first answer of a thenable that gives several", async () => {
+  itFibers("takes the first answer of a thenable that gives several", async () => {
     const fickle = thenable<string>((resolve, reject) =>
       setImmediate(() => {
         resolve("first");
@@ -65,46 +65,46 @@ describeFibers("wait", () => {
     expect(await spawn(() => wait(fickle))).toBe("first");
   });
 
-  it("throws what the then of a thenable throws", async () => {
+  itFibers("throws what the then of a thenable throws", async () => {
     const broken = thenable(() => {
       throw new Error("from then");
     });
     await expect(spawn(() => wait(broken))).rejects.toThrow("from then");
   });
 
-  it("leaves no timer behind when the then of a thenable throws", async () => {
+  itFibers("leaves no timer behind when the then of a thenable throws", async () => {
     const program = `
       const { spawn, wait } = require("runtime");
       spawn(() => { try { wait({ then() { throw new Error(); } }, 1e8); } catch {} });`;
     expect(await run(program, { timeout: 20_000 })).toEqual(printing());
   });
 
-  it("heeds a then of one's own on a promise", async () => {
+  itFibers("heeds a then of one's own on a promise", async () => {
     const promise = Promise.resolve("original");
     promise.then = ((resolve: (value: string) => void) => resolve("own")) as never;
     expect(await spawn(() => wait(promise))).toBe("own");
   });
 
-  it("returns anything else as it is, on the hub's stack, too", async () => {
+  itFibers("returns anything else as it is, on the hub's stack, too", async () => {
     const object = {};
     expect(wait(object)).toBe(object);
     expect(await spawn(() => wait(5))).toBe(5);
   });
 
-  it("does not switch for a promise that is fulfilled already", async () => {
+  itFibers("does not switch for a promise that is fulfilled already", async () => {
     expect(await spawn(() => wait(Promise.resolve("there")))).toBe("there");
     expect(await switches(() => wait(Promise.resolve()))).toBe(false);
   });
 
-  it("does not switch for a promise that is rejected already", async () => {
+  itFibers("does not switch for a promise that is rejected already", async () => {
     expect(await switches(() => wait(Promise.reject(new Error("there"))))).toBe(false);
   });
 
-  it("does switch for a promise that is pending", async () => {
+  itFibers("does switch for a promise that is pending", async () => {
     expect(await switches(() => wait(new Promise((resolve) => setImmediate(resolve))))).toBe(true);
   });
 
-  it("returns the value of a fiber", async () => {
+  itFibers("returns the value of a fiber", async () => {
     const other = spawn(() => {
       sleep(1);
       return "of a fiber";
@@ -121,7 +121,7 @@ describeFibers("wait", () => {
     );
   });
 
-  it("in an async function that a fiber called works up to the first await, and not after it", async () => {
+  itFibers("in an async function that a fiber called works up to the first await, and not after it", async () => {
     const codes = await spawn(() =>
       wait(
         (async () => {
@@ -138,7 +138,7 @@ describeFibers("wait", () => {
     expect(codes).toEqual(["before", "ERR_NOT_IN_FIBER"]);
   });
 
-  it("throws a Timeout after so many milliseconds", async () => {
+  itFibers("throws a Timeout after so many milliseconds", async () => {
     const error = await spawn(() => {
       try {
         wait(new Promise(() => {}), 5);
@@ -150,14 +150,14 @@ describeFibers("wait", () => {
     expect(error).toMatchObject({ code: "ERR_TIMEOUT", ms: 5 });
   });
 
-  it("leaves no timer behind when the promise was first", async () => {
+  itFibers("leaves no timer behind when the promise was first", async () => {
     const program = `
       const { spawn, wait } = require("runtime");
       spawn(() => wait(new Promise((resolve) => setImmediate(resolve)), 1e8));`;
     expect(await run(program, { timeout: 20_000 })).toEqual(printing());
   });
 
-  it("resumes fibers that wait for one promise in the order in which they came", async () => {
+  itFibers("resumes fibers that wait for one promise in the order in which they came", async () => {
     const gate = deferred();
     const order: number[] = [];
     const fibers = [0, 1, 2, 3].map((i) =>
@@ -172,7 +172,7 @@ describeFibers("wait", () => {
     expect(order).toEqual([0, 1, 2, 3]);
   });
 
-  it.each([
+  itFibers.each([
     ["settled before", "wait(Promise.reject(new Error()))"],
     ["settled later", "wait(new Promise((_, reject) => setImmediate(reject, new Error())))"],
     ["settled later, and too late", "wait(new Promise((_, reject) => setTimeout(reject, 20, new Error())), 1)"],
@@ -185,7 +185,7 @@ describeFibers("wait", () => {
     expect(await run(program)).toEqual(printing("caught"));
   });
 
-  it("ignores what a promise brings after the fiber was killed", async () => {
+  itFibers("ignores what a promise brings after the fiber was killed", async () => {
     const gate = deferred();
     const fiber = spawn(() => wait(gate.promise));
     await turn();
@@ -194,24 +194,24 @@ describeFibers("wait", () => {
     expect(await fiber).toBeInstanceOf(FiberExit);
   });
 
-  it("inside a promise's executor suspends the fiber that makes the promise", async () => {
+  itFibers("inside a promise's executor suspends the fiber that makes the promise", async () => {
     const value = await spawn(() => wait(new Promise((resolve) => resolve(wait(Promise.resolve("inner"))))));
     expect(value).toBe("inner");
   });
 
-  it("works for a dynamic import", async () => {
+  itFibers("works for a dynamic import", async () => {
     expect(await spawn(() => wait(import("node:path")).sep)).toBe(require("node:path").sep);
   });
 });
 
-describeFibers("sleep", () => {
-  it("lasts at least as long as it was told to", async () => {
+describe("sleep", () => {
+  itFibers("lasts at least as long as it was told to", async () => {
     const before = performance.now();
     await spawn(() => sleep(30));
     expect(performance.now() - before).toBeGreaterThanOrEqual(29);
   });
 
-  it("is for many fibers at once", async () => {
+  itFibers("is for many fibers at once", async () => {
     let [asleep, most] = [0, 0];
     const body = () => {
       most = Math.max(most, ++asleep);
@@ -222,7 +222,7 @@ describeFibers("sleep", () => {
     expect(most).toBeGreaterThan(100);
   });
 
-  it("resumes in the order of the times, not of the calls", async () => {
+  itFibers("resumes in the order of the times, not of the calls", async () => {
     const order: number[] = [];
     await Promise.all(
       [40, 1, 20].map((ms) =>
@@ -235,7 +235,7 @@ describeFibers("sleep", () => {
     expect(order).toEqual([1, 20, 40]);
   });
 
-  it("of 0 lets all others that are ready run first", async () => {
+  itFibers("of 0 lets all others that are ready run first", async () => {
     const log: string[] = [];
     const first = spawn(() => {
       log.push("first");
@@ -251,7 +251,7 @@ describeFibers("sleep", () => {
     expect(() => sleep(1)).toThrow(expect.objectContaining({ code: "ERR_NOT_IN_FIBER" }));
   });
 
-  it("may last longer than Node's longest timer", async () => {
+  itFibers("may last longer than Node's longest timer", async () => {
     const fiber = spawn(() => sleep(2 ** 31 + 1000));
     await turn();
     expect(fiber.dead).toBe(false);
@@ -259,7 +259,7 @@ describeFibers("sleep", () => {
     await fiber;
   });
 
-  it("without end does not keep the process", async () => {
+  itFibers("without end does not keep the process", async () => {
     expect(await run(`const { spawn, sleep } = require("runtime"); spawn(() => sleep(Infinity));`)).toEqual(printing());
   });
 });

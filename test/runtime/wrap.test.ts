@@ -1,11 +1,11 @@
 import { Fiber, sleep, spawn, wait, wrap } from "runtime";
-import { expect, it } from "vitest";
-import { describeFibers } from "../support/fibers";
+import { describe, expect, it } from "vitest";
+import { itFibers } from "../support/fibers";
 import { printing, run } from "../support/run";
 import { turn } from "../support/turns";
 
-describeFibers("wrap", () => {
-  it("calls the handler in a fiber, with its arguments and this", () => {
+describe("wrap", () => {
+  itFibers("calls the handler in a fiber, with its arguments and this", () => {
     const seen: unknown[] = [];
     const self = {
       handler: wrap(function handler(this: unknown, ...args: number[]) {
@@ -33,7 +33,7 @@ describeFibers("wrap", () => {
     expect(wrapped).toThrow(error);
   });
 
-  it("returns undefined when the handler suspends, which then goes on by itself", async () => {
+  itFibers("returns undefined when the handler suspends, which then goes on by itself", async () => {
     let ended = () => {};
     const end = new Promise<void>((resolve) => {
       ended = resolve;
@@ -47,7 +47,7 @@ describeFibers("wrap", () => {
     await end;
   });
 
-  it("called in a fiber starts a fiber of its own, at the next turn", async () => {
+  itFibers("called in a fiber starts a fiber of its own, at the next turn", async () => {
     const log: string[] = [];
     const fibers = await spawn(() => {
       const seen: unknown[] = [Fiber.current];
@@ -63,7 +63,7 @@ describeFibers("wrap", () => {
     expect(new Set(fibers).size).toBe(2);
   });
 
-  it("lets calls overlap", async () => {
+  itFibers("lets calls overlap", async () => {
     const gates: (() => void)[] = [];
     const ended: number[] = [];
     const handler = wrap((i: number) => {
@@ -78,7 +78,7 @@ describeFibers("wrap", () => {
     expect(ended).toEqual([2, 0, 1]);
   });
 
-  it("makes an error after a suspension an uncaught one, as a listener's", async () => {
+  itFibers("makes an error after a suspension an uncaught one, as a listener's", async () => {
     const program = `
       const { sleep, wrap } = require("runtime");
       process.on("uncaughtException", (error, origin) => console.log(error.message, origin));
@@ -86,7 +86,7 @@ describeFibers("wrap", () => {
     expect(await run(program)).toEqual(printing("late uncaughtException"));
   });
 
-  it("makes an error after a suspension end the process, if nobody listens", async () => {
+  itFibers("makes an error after a suspension end the process, if nobody listens", async () => {
     const program = `
       const { sleep, wrap } = require("runtime");
       wrap(() => { sleep(1); throw new Error("late"); })();`;
@@ -95,7 +95,7 @@ describeFibers("wrap", () => {
     expect(stderr).toContain("Error: late");
   });
 
-  it("makes any error an uncaught one when called in a fiber", async () => {
+  itFibers("makes any error an uncaught one when called in a fiber", async () => {
     const program = `
       const { spawn, wrap } = require("runtime");
       process.on("uncaughtException", (error, origin) => console.log(error.message, origin));

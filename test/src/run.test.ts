@@ -4,11 +4,11 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { info } from "runtime";
 import { describe, expect, it } from "vitest";
+import { describeFibers } from "../support/fibers";
 
 const root = path.join(__dirname, "..", "..");
 const cli = path.join(root, "dist", "cli.js");
 const fibers = info().switch !== "none";
-if (!fibers) console.log("the main fiber: skipped, there are no fibers under RUNTIME_SWITCH=none");
 
 const runtime = JSON.stringify(root);
 
@@ -24,7 +24,7 @@ function run(program: string, { name = "program.js", args = [] as string[] } = {
   return { status, signal, stdout, stderr };
 }
 
-describe.runIf(fibers)("runtime run", () => {
+describeFibers("runtime run", () => {
   it("lets a program block from its first line", () => {
     const program = `
       const { sleep, wait } = require(${runtime});
@@ -88,7 +88,7 @@ describe.runIf(fibers)("runtime run", () => {
   });
 });
 
-describe.runIf(fibers)("a main fiber that nothing can resume", () => {
+describeFibers("a main fiber that nothing can resume", () => {
   it("ends the program with exit code 13, and tells which fibers are suspended where", () => {
     const { status, stderr } = run(`
       const { spawn, wait } = require(${runtime});

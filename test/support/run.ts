@@ -20,6 +20,8 @@ export interface RunOptions {
   name?: string;
   /** Further files beside the program, by name. */
   files?: Record<string, string>;
+  /** What its standard input is. Default: "ignore". */
+  stdin?: "ignore" | "pipe";
   /** After so many milliseconds the program counts as stuck. Default: 60,000. */
   timeout?: number;
 }
@@ -36,7 +38,15 @@ const root = path.join(__dirname, "..", "..");
 
 /** Starts `program`, which finds the package as if it were installed: require("runtime"). */
 export function start(program: string, options: RunOptions = {}): Running {
-  const { flags = [], args = [], env = {}, name = "program.cjs", files = {}, timeout = 60_000 } = options;
+  const {
+    flags = [],
+    args = [],
+    env = {},
+    name = "program.cjs",
+    files = {},
+    stdin = "ignore",
+    timeout = 60_000,
+  } = options;
   const directory = mkdtempSync(path.join(tmpdir(), "runtime-test-"));
   mkdirSync(path.join(directory, "node_modules"));
   symlinkSync(root, path.join(directory, "node_modules", "runtime"));
@@ -46,7 +56,7 @@ export function start(program: string, options: RunOptions = {}): Running {
   const child = spawn(process.execPath, [...flags, file, ...args], {
     cwd: directory,
     env: { ...process.env, ...env },
-    stdio: ["ignore", "pipe", "pipe"],
+    stdio: [stdin, "pipe", "pipe"],
   });
   let stdout = "";
   let stderr = "";

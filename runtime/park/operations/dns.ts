@@ -1,29 +1,27 @@
 // dns in the park worker.
 import dns from "node:dns";
+import type { Patience } from "./patience";
 
-/** The settings of the calling thread, which are its own. */
-export interface DnsSettings {
-  order: ReturnType<typeof dns.getDefaultResultOrder>;
-  servers: string[];
-}
+/** Of the calling thread, which has its own. */
+type Order = ReturnType<typeof dns.getDefaultResultOrder>;
 
 type Query = (...args: unknown[]) => Promise<unknown>;
 
 export const operations = {
-  "dns.lookup"(_signal: AbortSignal, settings: DnsSettings, args: unknown[]): Promise<unknown> {
-    dns.setDefaultResultOrder(settings.order);
+  "dns.lookup"(_patience: Patience, order: Order, args: unknown[]): Promise<unknown> {
+    dns.setDefaultResultOrder(order);
     return (dns.promises.lookup as Query)(...args);
   },
 
-  "dns.lookupService"(_signal: AbortSignal, args: unknown[]): Promise<unknown> {
+  "dns.lookupService"(_patience: Patience, args: unknown[]): Promise<unknown> {
     return (dns.promises.lookupService as Query)(...args);
   },
 
   /** `resolve*`, `reverse`: a method of a Resolver. */
-  "dns.query"(signal: AbortSignal, settings: DnsSettings, method: string, args: unknown[]): Promise<unknown> {
+  "dns.query"(patience: Patience, servers: string[], method: string, args: unknown[]): Promise<unknown> {
     const resolver = new dns.promises.Resolver();
-    resolver.setServers(settings.servers);
-    signal.addEventListener("abort", () => resolver.cancel(), { once: true });
+    resolver.setServers(servers);
+    patience.atEnd(() => resolver.cancel());
     return (resolver as unknown as Record<string, Query>)[method]?.(...args) as Promise<unknown>;
   },
 };

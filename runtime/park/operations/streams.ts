@@ -15,8 +15,8 @@ export const enum Want {
   All,
 }
 
-/** Yields what it wants when it needs more data than there is: see `DataListener`. */
-export type Reading<T> = Generator<Want, T, Chunk | undefined>;
+/** Yields what it wants when it needs more data than there is: see `DataListener`. Null tells that there is no more. */
+export type Reading<T> = Generator<Want, T, Chunk | null | undefined>;
 
 /** Called once, with the error if there is one. */
 export type Done = (error?: Error | null) => void;

@@ -1,13 +1,13 @@
 import { Event, Fiber, FiberExit, Group, Pool, sleep, spawn, Timeout } from "runtime";
-import { expect, it } from "vitest";
-import { describeFibers } from "../../support/fibers";
+import { describe, expect, it } from "vitest";
+import { describeFibers, itFibers } from "../../support/fibers";
 import { printing, run } from "../../support/run";
 import { turn } from "../../support/turns";
 
 const suspended = () => sleep(1e8);
 
-describeFibers("a Group", () => {
-  it("has its first members from the start", async () => {
+describe("a Group", () => {
+  itFibers("has its first members from the start", async () => {
     const fibers = [spawn(() => {}), new Fiber(() => {})];
     const group = new Group(fibers);
     expect([group.length, [...group]]).toEqual([2, fibers]);
@@ -16,7 +16,7 @@ describeFibers("a Group", () => {
     expect(group.length).toBe(0);
   });
 
-  it("knows its members", async () => {
+  itFibers("knows its members", async () => {
     const group = new Group();
     const [member, other] = [group.spawn(suspended), spawn(suspended)] as [Fiber, Fiber];
     expect([group.has(member), group.has(other)]).toEqual([true, false]);
@@ -29,7 +29,7 @@ describeFibers("a Group", () => {
     expect(new Group().full).toBe(false);
   });
 
-  it("loses a member at the very moment of its end", async () => {
+  itFibers("loses a member at the very moment of its end", async () => {
     const group = new Group();
     const seen = await spawn(() => {
       const member = group.spawn(() => sleep(0));
@@ -39,7 +39,7 @@ describeFibers("a Group", () => {
     expect(seen).toEqual([0, false]);
   });
 
-  it("loses a member that fails, or is killed, too", async () => {
+  itFibers("loses a member that fails, or is killed, too", async () => {
     const group = new Group();
     const failing = group.spawn(() => {
       throw new Error("own");
@@ -52,7 +52,7 @@ describeFibers("a Group", () => {
     expect(group.length).toBe(0);
   });
 
-  it("takes no fiber that has ended, and each one once", async () => {
+  itFibers("takes no fiber that has ended, and each one once", async () => {
     const dead = spawn(() => {});
     await dead;
     const group = new Group();
@@ -64,7 +64,7 @@ describeFibers("a Group", () => {
     await spawn(() => group.kill());
   });
 
-  it("starts a fiber that was not started", async () => {
+  itFibers("starts a fiber that was not started", async () => {
     const group = new Group();
     const fiber = new Fiber(() => "ran");
     group.start(fiber as Fiber);
@@ -72,7 +72,7 @@ describeFibers("a Group", () => {
     expect(await fiber).toBe("ran");
   });
 
-  it("lets a fiber go that is discarded, which runs on", async () => {
+  itFibers("lets a fiber go that is discarded, which runs on", async () => {
     const gate = new Event();
     const group = new Group();
     const fiber = group.spawn(() => gate.wait());
@@ -82,11 +82,11 @@ describeFibers("a Group", () => {
     expect(await fiber).toBe(true);
   });
 
-  it("passes arguments on to what it spawns", async () => {
+  itFibers("passes arguments on to what it spawns", async () => {
     expect(await new Group().spawn((a: number, b: number) => a + b, 1, 2)).toBe(3);
   });
 
-  it("waits for what a generator function yields that it spawns", async () => {
+  itFibers("waits for what a generator function yields that it spawns", async () => {
     const event = new Event();
     const fiber = new Group().spawn(function* () {
       return [yield event, yield Promise.resolve("promised")];
@@ -95,7 +95,7 @@ describeFibers("a Group", () => {
     expect(await fiber).toEqual([true, "promised"]);
   });
 
-  it("whose member fails, and nobody looks, ends the process as any fiber's failure does", async () => {
+  itFibers("whose member fails, and nobody looks, ends the process as any fiber's failure does", async () => {
     const program = `
       const { Group } = require("runtime");
       new Group().spawn(() => { throw new Error("nobody looks"); });`;
@@ -104,8 +104,8 @@ describeFibers("a Group", () => {
   });
 });
 
-describeFibers("the join of a group", () => {
-  it("waits until all members have ended", async () => {
+describe("the join of a group", () => {
+  itFibers("waits until all members have ended", async () => {
     const group = new Group();
     const log: string[] = [];
     for (const i of [2, 1, 3]) {
@@ -125,7 +125,7 @@ describeFibers("the join of a group", () => {
     expect(new Group().join()).toBe(true);
   });
 
-  it("waits for members that come meanwhile", async () => {
+  itFibers("waits for members that come meanwhile", async () => {
     const group = new Group();
     const log: string[] = [];
     group.spawn(() => {
@@ -139,7 +139,7 @@ describeFibers("the join of a group", () => {
     expect(log).toEqual(["grandchild"]);
   });
 
-  it("looks after members that fail while it waits: their failures are not unhandled", async () => {
+  itFibers("looks after members that fail while it waits: their failures are not unhandled", async () => {
     const program = `
       const { Group, sleep, spawn } = require("runtime");
       process.on("unhandledRejection", (reason) => console.log("unhandled", reason));
@@ -151,7 +151,7 @@ describeFibers("the join of a group", () => {
     expect(await run(program)).toEqual(printing("true"));
   });
 
-  it("with raiseError throws what a member failed with, once all have ended", async () => {
+  itFibers("with raiseError throws what a member failed with, once all have ended", async () => {
     const error = new Error("own");
     const group = new Group();
     const joiner = spawn(() => {
@@ -165,13 +165,13 @@ describeFibers("the join of a group", () => {
     expect(group.length).toBe(0);
   });
 
-  it("with raiseError and no failure returns true", async () => {
+  itFibers("with raiseError and no failure returns true", async () => {
     const group = new Group();
     group.spawn(() => {});
     expect(await spawn(() => group.join({ raiseError: true, timeout: 1e8 }))).toBe(true);
   });
 
-  it("with raiseError and a time that is over first throws the failures so far", async () => {
+  itFibers("with raiseError and a time that is over first throws the failures so far", async () => {
     const error = new Error("own");
     const group = new Group();
     const joiner = spawn(() => {
@@ -354,8 +354,8 @@ describeFibers("apply", () => {
   });
 });
 
-describeFibers("map", () => {
-  it("returns the values in the order of the items, whatever order they come in", async () => {
+describe("map", () => {
+  itFibers("returns the values in the order of the items, whatever order they come in", async () => {
     const events = [new Event(), new Event(), new Event()];
     const order: number[] = [];
     const mapper = spawn(() =>
@@ -380,7 +380,7 @@ describeFibers("map", () => {
     expect(new Group().map(() => 1, [])).toEqual([]);
   });
 
-  it("throws what the first one failed with in the order of the items; the others go on", async () => {
+  itFibers("throws what the first one failed with in the order of the items; the others go on", async () => {
     const group = new Group();
     const done: number[] = [];
     const mapper = spawn(() =>
@@ -399,7 +399,7 @@ describeFibers("map", () => {
     expect(done).toEqual([0, 3]);
   });
 
-  it("makes no failure unhandled, when several items fail", async () => {
+  itFibers("makes no failure unhandled, when several items fail", async () => {
     const program = `
       const { Group, Pool, sleep, spawn } = require("runtime");
       spawn(() => {
@@ -411,11 +411,11 @@ describeFibers("map", () => {
     expect(await run(program)).toEqual(printing("of 1", "of 1"));
   });
 
-  it("mapAsync returns a fiber with the values", async () => {
+  itFibers("mapAsync returns a fiber with the values", async () => {
     expect(await new Group().mapAsync((i) => i + 1, [1, 2])).toEqual([2, 3]);
   });
 
-  it("mapAsync of a full pool does not wait", async () => {
+  itFibers("mapAsync of a full pool does not wait", async () => {
     const pool = new Pool(1);
     const gate = new Event();
     pool.spawn(() => gate.wait());

@@ -1,6 +1,6 @@
 import { Event, Fiber, FiberExit, Full, Pool, sleep, spawn } from "runtime";
 import { describe, expect, it } from "vitest";
-import { describeFibers } from "../../support/fibers";
+import { itFibers } from "../../support/fibers";
 import { turn } from "../../support/turns";
 
 const suspended = () => sleep(1e8);
@@ -22,8 +22,8 @@ describe("a Pool without fibers", () => {
   });
 });
 
-describeFibers("a Pool", () => {
-  it("counts its room", async () => {
+describe("a Pool", () => {
+  itFibers("counts its room", async () => {
     const pool = new Pool(2);
     const seen = [[pool.freeCount, pool.full]];
     const first = pool.spawn(suspended);
@@ -43,7 +43,7 @@ describeFibers("a Pool", () => {
     expect(pool.freeCount).toBe(2);
   });
 
-  it("has room again at the very moment of a member's end", async () => {
+  itFibers("has room again at the very moment of a member's end", async () => {
     const pool = new Pool(1);
     const seen = await spawn(() => {
       const member = pool.spawn(() => sleep(0));
@@ -53,7 +53,7 @@ describeFibers("a Pool", () => {
     expect(seen).toEqual([1, false, 0]);
   });
 
-  it("has room again when a member fails, is killed, or was killed before it began", async () => {
+  itFibers("has room again when a member fails, is killed, or was killed before it began", async () => {
     const pool = new Pool(3);
     const failing = pool.spawn(() => {
       throw new Error("own");
@@ -68,7 +68,7 @@ describeFibers("a Pool", () => {
     expect(pool.freeCount).toBe(3);
   });
 
-  it("never has more members than its size", async () => {
+  itFibers("never has more members than its size", async () => {
     const pool = new Pool(3);
     let running = 0;
     let most = 0;
@@ -85,7 +85,7 @@ describeFibers("a Pool", () => {
     expect([most, pool.freeCount]).toEqual([3, 3]);
   });
 
-  it("makes who spawns wait while it is full, first come, first served", async () => {
+  itFibers("makes who spawns wait while it is full, first come, first served", async () => {
     const pool = new Pool(1);
     const gate = new Event();
     const order: number[] = [];
@@ -101,7 +101,7 @@ describeFibers("a Pool", () => {
     expect(order).toEqual([0, 1, 2]);
   });
 
-  it("spawns nothing for who is killed while it waits for room", async () => {
+  itFibers("spawns nothing for who is killed while it waits for room", async () => {
     const pool = new Pool(1);
     const gate = new Event();
     pool.spawn(() => gate.wait());
@@ -119,7 +119,7 @@ describeFibers("a Pool", () => {
     expect([ran, pool.freeCount]).toEqual([false, 1]);
   });
 
-  it("loses no room when who waits for it is killed as it gets it", async () => {
+  itFibers("loses no room when who waits for it is killed as it gets it", async () => {
     const pool = new Pool(1);
     const member = pool.spawn(suspended);
     const spawner = spawn(() => pool.spawn(suspended));
@@ -136,15 +136,18 @@ describeFibers("a Pool", () => {
     expect(() => new Pool(0).spawn(() => {})).toThrow(expect.objectContaining({ code: "ERR_NOT_IN_FIBER" }));
   });
 
-  it("add and start throw Full when there is no room in time, and the fiber is neither a member nor started", async () => {
-    const pool = new Pool(0);
-    const fiber = new Fiber(() => {});
-    expect(() => pool.add(fiber as Fiber, 0)).toThrow(Full);
-    expect(() => pool.start(fiber as Fiber, 0)).toThrow(Full);
-    expect([pool.has(fiber as Fiber), fiber.started]).toEqual([false, false]);
-  });
+  itFibers(
+    "add and start throw Full when there is no room in time, and the fiber is neither a member nor started",
+    async () => {
+      const pool = new Pool(0);
+      const fiber = new Fiber(() => {});
+      expect(() => pool.add(fiber as Fiber, 0)).toThrow(Full);
+      expect(() => pool.start(fiber as Fiber, 0)).toThrow(Full);
+      expect([pool.has(fiber as Fiber), fiber.started]).toEqual([false, false]);
+    },
+  );
 
-  it("add waits for room", async () => {
+  itFibers("add waits for room", async () => {
     const pool = new Pool(1);
     const gate = new Event();
     pool.spawn(() => gate.wait());
@@ -157,7 +160,7 @@ describeFibers("a Pool", () => {
     expect(await fiber).toBe("ran");
   });
 
-  it("add of a fiber that ended while it waited for room takes no room", async () => {
+  itFibers("add of a fiber that ended while it waited for room takes no room", async () => {
     const pool = new Pool(1);
     const gate = new Event();
     pool.spawn(() => gate.wait());
@@ -169,7 +172,7 @@ describeFibers("a Pool", () => {
     expect([pool.length, pool.freeCount]).toEqual([0, 1]);
   });
 
-  it("add of one fiber by two takes its room once", async () => {
+  itFibers("add of one fiber by two takes its room once", async () => {
     const pool = new Pool(2);
     const gates = [new Event(), new Event()];
     for (const gate of gates) pool.spawn(() => gate.wait());
@@ -184,7 +187,7 @@ describeFibers("a Pool", () => {
     expect(pool.freeCount).toBe(2);
   });
 
-  it("add of a dead fiber, or of a member, needs no room", async () => {
+  itFibers("add of a dead fiber, or of a member, needs no room", async () => {
     const dead = spawn(() => {});
     await dead;
     const pool = new Pool(1);
@@ -195,7 +198,7 @@ describeFibers("a Pool", () => {
     await spawn(() => pool.kill());
   });
 
-  it("waitAvailable waits for room, and takes none", async () => {
+  itFibers("waitAvailable waits for room, and takes none", async () => {
     const pool = new Pool(1);
     const gate = new Event();
     pool.spawn(() => gate.wait());
@@ -206,18 +209,18 @@ describeFibers("a Pool", () => {
     expect([await waiter, pool.freeCount]).toEqual([true, 1]);
   });
 
-  it("of size 0: waitAvailable waits until the time is over", async () => {
+  itFibers("of size 0: waitAvailable waits until the time is over", async () => {
     expect(await spawn(() => new Pool(0).waitAvailable(1))).toBe(false);
   });
 
-  it("has room again after a worker has killed itself", async () => {
+  itFibers("has room again after a worker has killed itself", async () => {
     const pool = new Pool(1);
     const worker = pool.spawn(() => (Fiber.current as Fiber).kill());
     expect((await worker) as unknown).toBeInstanceOf(FiberExit);
     expect(pool.freeCount).toBe(1);
   });
 
-  it("is empty after a worker has called kill", async () => {
+  itFibers("is empty after a worker has called kill", async () => {
     const pool = new Pool(2);
     const other = pool.spawn(suspended);
     await turn();
@@ -227,7 +230,7 @@ describeFibers("a Pool", () => {
     expect([pool.length, pool.freeCount]).toEqual([0, 2]);
   });
 
-  it("kill reaches also what was waiting for room", async () => {
+  itFibers("kill reaches also what was waiting for room", async () => {
     const pool = new Pool(1);
     pool.spawn(suspended);
     const spawner = spawn(() => pool.spawn(suspended));
@@ -236,7 +239,7 @@ describeFibers("a Pool", () => {
     expect([spawner.dead, pool.length, pool.freeCount]).toEqual([true, 0, 1]);
   });
 
-  it("applyAsync when it is full does not wait, and runs once there is room", async () => {
+  itFibers("applyAsync when it is full does not wait, and runs once there is room", async () => {
     const pool = new Pool(1);
     const gate = new Event();
     pool.spawn(() => gate.wait());
@@ -251,19 +254,22 @@ describeFibers("a Pool", () => {
     expect(await applied).toBe("applied");
   });
 
-  it("applyAsync when it is full passes a failure on, unhandled only if nobody looks at the fiber that it returned", async () => {
-    const pool = new Pool(1);
-    const gate = new Event();
-    pool.spawn(() => gate.wait());
-    const error = new Error("own");
-    const applied = pool.applyAsync(() => {
-      throw error;
-    });
-    gate.set();
-    await expect(applied).rejects.toBe(error);
-  });
+  itFibers(
+    "applyAsync when it is full passes a failure on, unhandled only if nobody looks at the fiber that it returned",
+    async () => {
+      const pool = new Pool(1);
+      const gate = new Event();
+      pool.spawn(() => gate.wait());
+      const error = new Error("own");
+      const applied = pool.applyAsync(() => {
+        throw error;
+      });
+      gate.set();
+      await expect(applied).rejects.toBe(error);
+    },
+  );
 
-  it("map runs no more tasks at a time than its size, and keeps the order", async () => {
+  itFibers("map runs no more tasks at a time than its size, and keeps the order", async () => {
     const pool = new Pool(2);
     let running = 0;
     let most = 0;
@@ -281,7 +287,7 @@ describeFibers("a Pool", () => {
     expect([values, most]).toEqual([[0, 1, 2, 3, 4, 5, 6, 7, 8], 2]);
   });
 
-  it("join waits for what was waiting for room, when that gets it as a member ends", async () => {
+  itFibers("join waits for what was waiting for room, when that gets it as a member ends", async () => {
     const pool = new Pool(1);
     const gate = new Event();
     const log: string[] = [];

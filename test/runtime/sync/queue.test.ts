@@ -14,7 +14,7 @@ import {
   spawn,
 } from "runtime";
 import { describe, expect, it } from "vitest";
-import { describeFibers } from "../../support/fibers";
+import { describeFibers, itFibers } from "../../support/fibers";
 import { turn } from "../../support/turns";
 
 const forEver = Number.POSITIVE_INFINITY;
@@ -374,8 +374,8 @@ describeFibers("fibers at a queue", () => {
   });
 });
 
-describeFibers("the shutdown of a queue", () => {
-  it.each([false, true])("ends the waiting of all who get and peek, immediate or not: %s", async (immediate) => {
+describe("the shutdown of a queue", () => {
+  itFibers.each([false, true])("ends the waiting of all who get and peek, immediate or not: %s", async (immediate) => {
     const queue = new Queue();
     const fibers = [() => queue.get(), () => queue.peek(), () => queue.get(1e8)].map((call) =>
       spawn(() => outcome(call)),
@@ -385,7 +385,7 @@ describeFibers("the shutdown of a queue", () => {
     expect(await Promise.all(fibers)).toEqual(Array(3).fill("ERR_QUEUE_SHUT_DOWN"));
   });
 
-  it.each([false, true])(
+  itFibers.each([false, true])(
     "ends the waiting of all who put, whose items are not taken, immediate or not: %s",
     async (immediate) => {
       const queue = new Queue(1, ["held"]);
@@ -397,7 +397,7 @@ describeFibers("the shutdown of a queue", () => {
     },
   );
 
-  it("gives each who waits an error of its own", async () => {
+  itFibers("gives each who waits an error of its own", async () => {
     const queue = new Queue();
     const fibers = [0, 1].map(() =>
       spawn(() => {
@@ -414,7 +414,7 @@ describeFibers("the shutdown of a queue", () => {
     expect([first instanceof ShutDown, first === second]).toEqual([true, false]);
   });
 
-  it("does not take an item from who was given it already", async () => {
+  itFibers("does not take an item from who was given it already", async () => {
     const queue = new Queue<string>();
     const getter = spawn(() => queue.get());
     await turn();
@@ -423,7 +423,7 @@ describeFibers("the shutdown of a queue", () => {
     expect(await getter).toBe("item");
   });
 
-  it("does not take back what a putter was let in with", async () => {
+  itFibers("does not take back what a putter was let in with", async () => {
     const queue = new Queue(1, ["first"]);
     const putter = spawn(() => outcome(() => queue.put("second")));
     await turn();

@@ -15,7 +15,7 @@ import {
 } from "runtime";
 import { describe, expect, it } from "vitest";
 import { deferred } from "../../support/deferred";
-import { describeFibers } from "../../support/fibers";
+import { describeFibers, itFibers } from "../../support/fibers";
 import { printing, run } from "../../support/run";
 import { thenable } from "../../support/thenable";
 import { turn } from "../../support/turns";
@@ -80,8 +80,8 @@ describe("iwait without fibers", () => {
   });
 });
 
-describeFibers("iwait", () => {
-  it("yields in the order in which they become ready", async () => {
+describe("iwait", () => {
+  itFibers("yields in the order in which they become ready", async () => {
     const events = [new Event(), new Event(), new Event()] as const;
     const seen: number[] = [];
     const fiber = spawn(() => {
@@ -95,7 +95,7 @@ describeFibers("iwait", () => {
     expect(seen).toEqual([2, 0, 1]);
   });
 
-  it("yields each as soon as it is ready, while others are not", async () => {
+  itFibers("yields each as soon as it is ready, while others are not", async () => {
     const [first, second] = [new Event(), new Event()];
     const log: string[] = [];
     const fiber = spawn(() => {
@@ -109,7 +109,7 @@ describeFibers("iwait", () => {
     await fiber;
   });
 
-  it("yields at once what is ready, before what is not", async () => {
+  itFibers("yields at once what is ready, before what is not", async () => {
     const [late, ready] = [new Event(), setEvent()];
     const fiber = spawn(() => [...iwait([late, ready])]);
     await turn();
@@ -117,7 +117,7 @@ describeFibers("iwait", () => {
     expect(await fiber).toEqual([ready, late]);
   });
 
-  it("takes fibers, events, results, semaphores, promises and thenables together", async () => {
+  itFibers("takes fibers, events, results, semaphores, promises and thenables together", async () => {
     const gate = deferred();
     const objects = [
       spawn(() => "value"),
@@ -137,7 +137,7 @@ describeFibers("iwait", () => {
     expect(objects[3].counter).toBe(1);
   });
 
-  it("yields what failed, and throws nothing", async () => {
+  itFibers("yields what failed, and throws nothing", async () => {
     const seen = await spawn(() => {
       const result = new AsyncResult();
       result.setException(new Error("of the result"));
@@ -146,7 +146,7 @@ describeFibers("iwait", () => {
     expect(seen.length).toBe(3);
   });
 
-  it("makes failures of fibers and promises no unhandled rejections", async () => {
+  itFibers("makes failures of fibers and promises no unhandled rejections", async () => {
     const program = `
       const { spawn, sleep, waitAll } = require("runtime");
       spawn(() => {
@@ -158,16 +158,16 @@ describeFibers("iwait", () => {
     expect(await run(program)).toEqual(printing("3", "1"));
   });
 
-  it("yields no more than count", async () => {
+  itFibers("yields no more than count", async () => {
     const events = [new Event(), setEvent(), setEvent()];
     expect(await spawn(() => [...iwait(events, { count: 2 })])).toEqual(events.slice(1));
   });
 
-  it("with a count beyond what there is yields all", async () => {
+  itFibers("with a count beyond what there is yields all", async () => {
     expect((await spawn(() => waitAll([setEvent()], { count: 5 }))).length).toBe(1);
   });
 
-  it("ends when the time is over, which is for all of them together", async () => {
+  itFibers("ends when the time is over, which is for all of them together", async () => {
     const events = Array.from({ length: 1000 }, () => new Event());
     const seen = await spawn(() => {
       const setter = spawn(() => {
@@ -184,7 +184,7 @@ describeFibers("iwait", () => {
     expect(seen).toEqual(events.slice(0, seen.length));
   });
 
-  it("takes its links back at its end", async () => {
+  itFibers("takes its links back at its end", async () => {
     const [ready, late] = [new WatchedEvent(), new WatchedEvent()];
     const fiber = spawn(() => waitAll([ready, late], { count: 1 }));
     await turn();
@@ -194,7 +194,7 @@ describeFibers("iwait", () => {
     expect(late.links).toBe(0);
   });
 
-  it("takes its links back when the loop is left early", async () => {
+  itFibers("takes its links back when the loop is left early", async () => {
     const [ready, late] = [new WatchedEvent(), new WatchedEvent()];
     ready.set();
     await spawn(() => {
@@ -203,7 +203,7 @@ describeFibers("iwait", () => {
     expect(late.links).toBe(0);
   });
 
-  it("takes its links back when its fiber is killed, the time is over or the signal is aborted", async () => {
+  itFibers("takes its links back when its fiber is killed, the time is over or the signal is aborted", async () => {
     const event = new WatchedEvent();
     const controller = new AbortController();
     const [killed, aborted] = [
@@ -227,7 +227,7 @@ describeFibers("iwait", () => {
     expect(event.links).toBe(0);
   });
 
-  it("counts an event that was set and cleared at once", async () => {
+  itFibers("counts an event that was set and cleared at once", async () => {
     const event = new Event();
     const fiber = spawn(() => waitAll([event]));
     await turn();
@@ -301,8 +301,8 @@ describeFibers("joinAll", () => {
   });
 });
 
-describeFibers("killAll", () => {
-  it("throws once into a fiber that is named twice", async () => {
+describe("killAll", () => {
+  itFibers("throws once into a fiber that is named twice", async () => {
     const log: unknown[] = [];
     const fiber = spawn(() => {
       for (let left = 2; left > 0; left--) {
@@ -322,7 +322,7 @@ describeFibers("killAll", () => {
     expect(log).toEqual([error]);
   });
 
-  it("in a fiber waits until all have ended", async () => {
+  itFibers("in a fiber waits until all have ended", async () => {
     const log: number[] = [];
     const fibers = [0, 1, 2].map((i) =>
       spawn(() => {
@@ -342,7 +342,7 @@ describeFibers("killAll", () => {
     expect(log).toEqual([0, 1, 2, -1]);
   });
 
-  it("kills all at once: the first one's end is not waited for before the second is killed", async () => {
+  itFibers("kills all at once: the first one's end is not waited for before the second is killed", async () => {
     const log: string[] = [];
     const fibers = [0, 1].map((i) =>
       spawn(() => {
@@ -360,7 +360,7 @@ describeFibers("killAll", () => {
     expect(log).toEqual(["begins 0", "begins 1", "ends 0", "ends 1"]);
   });
 
-  it("does not wait when told not to", async () => {
+  itFibers("does not wait when told not to", async () => {
     const fibers = [suspended(), suspended()];
     await turn();
     const dead = await spawn(() => {
@@ -371,7 +371,7 @@ describeFibers("killAll", () => {
     await Promise.all(fibers);
   });
 
-  it("on the hub's stack does not wait", async () => {
+  itFibers("on the hub's stack does not wait", async () => {
     const fibers = [suspended(), suspended()];
     await turn();
     killAll(fibers);
@@ -380,7 +380,7 @@ describeFibers("killAll", () => {
     expect(values.map((value) => (value as unknown) instanceof FiberExit)).toEqual([true, true]);
   });
 
-  it("on the hub's stack refuses to wait when told to", async () => {
+  itFibers("on the hub's stack refuses to wait when told to", async () => {
     const fiber = suspended();
     await turn();
     expect(() => killAll([fiber], undefined, { block: true })).toThrow(
@@ -389,7 +389,7 @@ describeFibers("killAll", () => {
     await fiber;
   });
 
-  it("throws a Timeout when they have not all ended in time", async () => {
+  itFibers("throws a Timeout when they have not all ended in time", async () => {
     const gate = new Event();
     const stubborn = spawn(unwindsAfter, gate);
     await turn();
@@ -398,7 +398,7 @@ describeFibers("killAll", () => {
     await stubborn;
   });
 
-  it("throws an AbortError when its signal is aborted first", async () => {
+  itFibers("throws an AbortError when its signal is aborted first", async () => {
     const gate = new Event();
     const stubborn = spawn(unwindsAfter, gate);
     const controller = new AbortController();
@@ -412,7 +412,7 @@ describeFibers("killAll", () => {
     await stubborn;
   });
 
-  it("throws the error that it is given into all, which are no unhandled failures when it waits", async () => {
+  itFibers("throws the error that it is given into all, which are no unhandled failures when it waits", async () => {
     const error = new Error("own");
     const fibers = [suspended(), suspended()];
     await turn();
@@ -420,7 +420,7 @@ describeFibers("killAll", () => {
     expect(fibers.map((fiber) => fiber.exception)).toEqual([error, error]);
   });
 
-  it("gives each fiber a FiberExit of its own", async () => {
+  itFibers("gives each fiber a FiberExit of its own", async () => {
     const fibers = [suspended(), suspended()];
     await turn();
     await spawn(() => killAll(fibers));
@@ -428,7 +428,7 @@ describeFibers("killAll", () => {
     expect([first instanceof FiberExit, first === second]).toEqual([true, false]);
   });
 
-  it("lets fibers that have not begun, or were not even started, never run", async () => {
+  itFibers("lets fibers that have not begun, or were not even started, never run", async () => {
     let ran = false;
     const body = () => {
       ran = true;
@@ -443,7 +443,7 @@ describeFibers("killAll", () => {
     expect([ran, fibers.map((fiber) => fiber.dead)]).toEqual([false, [true, true]]);
   });
 
-  it("kills the running fiber last, when it is among them", async () => {
+  itFibers("kills the running fiber last, when it is among them", async () => {
     const others = [suspended(), suspended()];
     await turn();
     let after = false;
@@ -456,7 +456,7 @@ describeFibers("killAll", () => {
     expect([after, others.map((fiber) => fiber.dead)]).toEqual([false, [true, true]]);
   });
 
-  it("of fibers that have ended does nothing", async () => {
+  itFibers("of fibers that have ended does nothing", async () => {
     const fiber = spawn(() => "done");
     await fiber;
     await spawn(() => killAll([fiber]));
@@ -467,7 +467,7 @@ describeFibers("killAll", () => {
     killAll([]);
   });
 
-  it("of a fiber that waits for another of them ends both", async () => {
+  itFibers("of a fiber that waits for another of them ends both", async () => {
     const first = suspended();
     const second = spawn(() => first.join());
     await turn();
@@ -475,7 +475,7 @@ describeFibers("killAll", () => {
     expect([first.dead, second.dead]).toEqual([true, true]);
   });
 
-  it("takes any iterable", async () => {
+  itFibers("takes any iterable", async () => {
     const fibers = new Set([suspended(), suspended()]);
     await turn();
     await spawn(() => killAll(fibers));

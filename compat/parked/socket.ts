@@ -1,14 +1,14 @@
 // A socket for code out of fibers: the real one lives in the park worker, this one holds its handle.
 import net = require("node:net");
 
-import { parkedSocket } from "../runtime/errors";
-import type { Ends, SocketFigure, SocketMethod } from "../runtime/park/operations/net";
-import { streamDestroyed } from "../runtime/park/operations/streams";
-import { newHandle, park, parkChecked, parkRelease } from "../runtime/park/park";
-import { checkEncoding, checkSize } from "./stream";
+import { parkedObject } from "../../runtime/errors";
+import type { Ends, SocketFigure, SocketMethod } from "../../runtime/park/operations/net";
+import { streamDestroyed } from "../../runtime/park/operations/streams";
+import { newHandle, park, parkChecked, parkRelease } from "../../runtime/park/park";
+import { checkEncoding, checkSize } from "../stream";
 
 /** Lets go of the real sockets of those that became garbage. */
-const handles = new FinalizationRegistry<number>((handle) => parkRelease("net.destroy", handle));
+const handles = new FinalizationRegistry<number>((handle) => parkRelease("stream.destroy", handle));
 
 /** Events that this object itself can bring about; what else happens, happens in another thread. */
 const ownEvents = new Set<unknown>(["close", "error", "newListener", "removeListener"]);
@@ -16,8 +16,14 @@ const ownEvents = new Set<unknown>(["close", "error", "newListener", "removeList
 // biome-ignore lint/suspicious/noExplicitAny: any function
 type Listener = (...args: any[]) => void;
 
+export interface ParkedSocketOptions {
+  allowHalfOpen?: boolean | undefined;
+  timeout?: number | undefined;
+}
+
 /** A connected socket that is used by blocking calls only. */
 export class ParkedSocket extends net.Socket {
+  /** @internal */ readonly ends: Ends;
   readonly #handle = newHandle();
   /** The other side has sent its last byte, and it has been read. */
   #ended = false;
@@ -29,53 +35,47 @@ export class ParkedSocket extends net.Socket {
   /**
    * @param open opens a socket in the worker, to be held by that handle
    */
-  constructor(open: (handle: number) => Ends, options: { allowHalfOpen?: boolean; timeout?: number }) {
+  constructor(open: (handle: number) => Ends, options: ParkedSocketOptions) {
     super({ allowHalfOpen: options.allowHalfOpen === true });
-    const { local, remote } = open(this.#handle);
-    const facts: Record<string, unknown> = {
-      localAddress: local.address,
-      localPort: local.port,
-      localFamily: local.family,
-      remoteAddress: remote.address,
-      remotePort: remote.port,
-      remoteFamily: remote.family,
-      timeout: options.timeout || undefined,
-      pending: false,
-    };
-    for (const [name, value] of Object.entries(facts)) {
-      Object.defineProperty(this, name, { value, configurable: true, enumerable: true, writable: true });
-    }
+    this.ends = open(this.#handle);
+    Object.defineProperty(this, "ends", { enumerable: false });
+    describe(this, this.ends, options.timeout);
     handles.register(this, this.#handle, this);
+  }
+
+  /** @internal */
+  get handle(): number {
+    return this.#handle;
   }
 
   override readSync(size?: number): Buffer | string | null {
     checkSize(size);
-    return this.#read(() => park("net.read", this.#handle, size));
+    return this.#read(() => park("stream.read", this.#handle, size));
   }
 
   override readLineSync(encoding: BufferEncoding = "utf8"): string | null {
     checkEncoding(encoding);
-    return this.#read(() => park("net.readLine", this.#handle, encoding));
+    return this.#read(() => park("stream.readLine", this.#handle, encoding));
   }
 
   override textSync(encoding: BufferEncoding = "utf8"): string {
     checkEncoding(encoding);
     if (this.#ended) return "";
     this.#check("read");
-    const text = this.#use(() => park<string>("net.readText", this.#handle, encoding));
+    const text = this.#use(() => park<string>("stream.readText", this.#handle, encoding));
     this.#end();
     return text;
   }
 
   override writeSync(chunk: string | Uint8Array, encoding?: BufferEncoding): void {
     this.#check("write");
-    this.#use(() => parkChecked(() => checkChunk(chunk), "net.write", this.#handle, chunk, encoding));
+    this.#use(() => parkChecked(() => checkChunk(chunk), "stream.write", this.#handle, chunk, encoding));
   }
 
   override endSync(chunk?: string | Uint8Array, encoding?: BufferEncoding): void {
     if (this.#finished && chunk == null) return;
     this.#check("end");
-    this.#use(() => parkChecked(() => checkChunk(chunk), "net.end", this.#handle, chunk, encoding));
+    this.#use(() => parkChecked(() => checkChunk(chunk), "stream.end", this.#handle, chunk, encoding));
     this.#finished = true;
     if (this.#ended) this.destroy();
   }
@@ -94,12 +94,18 @@ export class ParkedSocket extends net.Socket {
     if (this.#finished) this.destroy();
   }
 
+  /** @internal Calls what asks the real socket for something. */
+  use<T>(method: string, call: () => T): T {
+    this.#check(method);
+    return this.#use(call);
+  }
+
   #use<T>(call: () => T): T {
     try {
       return call();
     } catch (error) {
       // Most errors end a socket; a timeout, or a wrong argument, does not.
-      if (park<boolean>("net.gone", this.#handle)) {
+      if (park<boolean>("stream.gone", this.#handle)) {
         this.#failure = error;
         this.destroy();
       }
@@ -142,27 +148,27 @@ export class ParkedSocket extends net.Socket {
   }
 
   override read(): never {
-    throw parkedSocket("read()");
+    throw refusedUse("read()");
   }
 
   override pipe(): never {
-    throw parkedSocket("pipe()");
+    throw refusedUse("pipe()");
   }
 
   override resume(): never {
-    throw parkedSocket("resume()");
+    throw refusedUse("resume()");
   }
 
   override connect(): never {
-    throw parkedSocket("connect()");
+    throw refusedUse("connect()");
   }
 
   override [Symbol.asyncIterator](): never {
-    throw parkedSocket("for await");
+    throw refusedUse("for await");
   }
 
   #refuseCallback(method: string, args: unknown[]): void {
-    if (args.some((arg) => typeof arg === "function")) throw parkedSocket(`${method}() with a callback`);
+    if (args.some((arg) => typeof arg === "function")) throw refusedUse(`${method}() with a callback`);
   }
 
   #set(method: SocketMethod, ...args: unknown[]): this {
@@ -206,7 +212,7 @@ export class ParkedSocket extends net.Socket {
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
     handles.unregister(this);
-    parkRelease("net.destroy", this.#handle);
+    parkRelease("stream.destroy", this.#handle);
     super._destroy(error, callback);
   }
 
@@ -234,7 +240,7 @@ for (const name of ["bytesRead", "bytesWritten"] as const) {
 }
 
 function refuseEvent(event: unknown): void {
-  if (!ownEvents.has(event)) throw parkedSocket(`a listener for "${String(event)}"`);
+  if (!ownEvents.has(event)) throw refusedUse(`a listener for "${String(event)}"`);
 }
 
 function checkChunk(chunk: unknown): void {
@@ -243,4 +249,25 @@ function checkChunk(chunk: unknown): void {
 
 function endedByOther(): Error {
   return Object.assign(new Error("This socket has been ended by the other party"), { code: "EPIPE" });
+}
+
+/** Gives a socket of this thread, which is not connected, the properties of one that is. */
+export function describe(socket: net.Socket, { local, remote }: Ends, timeout?: number): void {
+  const facts: Record<string, unknown> = {
+    localAddress: local.address,
+    localPort: local.port,
+    localFamily: local.family,
+    remoteAddress: remote.address,
+    remotePort: remote.port,
+    remoteFamily: remote.family,
+    timeout: timeout || undefined,
+    pending: false,
+  };
+  for (const [name, value] of Object.entries(facts)) {
+    Object.defineProperty(socket, name, { value, configurable: true, enumerable: true, writable: true });
+  }
+}
+
+export function refusedUse(use: string): Error {
+  return parkedObject(use, "readSync, readLineSync, writeSync, endSync");
 }
