@@ -1,0 +1,111 @@
+// The front of a server: Node's http(s) server, with limits, access log and shutdown; the engine behind it does the rest.
+import http = require("node:http");
+import net = require("node:net");
+
+import { expire, now } from "../../runtime/clock";
+import { AccessLog } from "./access-log";
+import { limitBody } from "./body-limit";
+import type { Engine } from "./engine";
+import type { Settings } from "./options";
+
+export class Front {
+  /** To be listened with. */
+  readonly server: http.Server;
+  readonly #engine: Engine;
+  readonly #maxBodySize: number;
+  readonly #log: AccessLog | undefined;
+  readonly #sockets = new Set<net.Socket>();
+  /** Those on which no request has come yet, which Node does not call idle. */
+  readonly #fresh = new Set<net.Socket>();
+  /** Responses that have not ended. */
+  readonly #open = new Set<http.ServerResponse>();
+  #closing = false;
+  #closed: Promise<void> | null = null;
+  #keepsIdle = false;
+
+  /** @throws what is wrong with `settings.tls`, and what opening the access log throws */
+  constructor(engine: Engine, { tls, maxHeaderSize, maxBodySize, accessLog, logFormat }: Settings) {
+    this.#engine = engine;
+    this.#maxBodySize = maxBodySize;
+    this.server = tls
+      ? (require("node:https") as typeof import("node:https")).createServer({ ...tls, maxHeaderSize })
+      : http.createServer({ maxHeaderSize });
+    this.#log = accessLog === undefined ? undefined : new AccessLog(accessLog, logFormat);
+    this.server.on("connection", (socket: net.Socket) => {
+      this.#sockets.add(socket);
+      socket.once("close", () => this.#sockets.delete(socket));
+    });
+    this.server.on(tls ? "secureConnection" : "connection", (socket: net.Socket) => {
+      this.#fresh.add(socket);
+      socket.once("close", () => this.#fresh.delete(socket));
+    });
+    this.server.on("request", (req, res) => this.#handle(req, res));
+    this.server.on("checkContinue", (req, res) => this.#handle(req, res, () => res.writeContinue()));
+  }
+
+  /**
+   * Stops listening, and resolves when all requests have ended, those that `grace` milliseconds were too short for by force,
+   * and the access log is written. Each connection is closed with the response that is under way on it. May be called again,
+   * with less grace.
+   * @param idle whether connections without a request are kept until their client, or Node's `keepAliveTimeout`, closes them,
+   *   so that none is closed under a request that is on its way already
+   */
+  async close(grace: number, idle: "close" | "keep" = "close"): Promise<void> {
+    const end = now() + grace;
+    this.#keepsIdle = idle === "keep";
+    this.#closed ??= this.#stopListening();
+    this.#closeIdle();
+    await within(grace, this.#closed);
+    await this.#engine.close(Math.max(0, end - now()));
+    await turns(2); // what the engine has answered in the end is sent
+    for (const socket of this.#sockets) socket.destroy();
+    await this.#closed;
+    await this.#log?.close();
+  }
+
+  /** Resolves when no connection is left. */
+  async #stopListening(): Promise<void> {
+    this.#closing = true;
+    for (const res of this.#open) if (!res.headersSent) res.shouldKeepAlive = false;
+    await turns(2); // what clients have sent by now is read
+    await new Promise<void>((resolve) => {
+      // Not http's own way, which closes idle connections too.
+      net.Server.prototype.close.call(this.server, () => resolve());
+      this.#closeIdle();
+    });
+  }
+
+  #handle(req: http.IncomingMessage, res: http.ServerResponse, prepare?: () => void): void {
+    this.#fresh.delete(req.socket);
+    this.#open.add(res);
+    res.once("close", () => this.#ended(res));
+    if (this.#closing) res.shouldKeepAlive = false;
+    this.#log?.watch(req, res);
+    if (!limitBody(req, res, this.#maxBodySize)) return;
+    prepare?.();
+    this.#engine.handle(req, res);
+  }
+
+  #ended(res: http.ServerResponse): void {
+    this.#open.delete(res);
+    if (this.#closing) setImmediate(() => this.#closeIdle());
+  }
+
+  #closeIdle(): void {
+    if (this.#keepsIdle || this.server.listening) return;
+    this.server.closeIdleConnections();
+    for (const socket of this.#fresh) if (socket.bytesRead === 0) socket.destroy();
+  }
+}
+
+async function within(ms: number, promise: Promise<void>): Promise<void> {
+  const late = new Promise<void>((resolve) => {
+    const timer = expire(ms, resolve);
+    promise.then(() => timer?.cancel());
+  });
+  await Promise.race([promise, late]);
+}
+
+async function turns(count: number): Promise<void> {
+  for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve));
+}
