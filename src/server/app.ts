@@ -51,7 +51,7 @@ export type App =
  * - `res.writeSync(chunk)`, which blocks until the connection has taken the chunk, and throws when the client has gone;
  * - of Node's `ServerResponse`: `statusCode`, `statusMessage`, `headersSent`, `setHeader`, `appendHeader`, `hasHeader`,
  *   `getHeaderNames`, `removeHeader`, `writeHead`, `end`, `destroy`, `writableEnded`, `writableFinished`, `destroyed`, `socket`;
- * - for apps and bodies that are asynchronous, `write` and the events "drain" and "close".
+ * - for apps and bodies that are asynchronous, `write(chunk, callback)` and the event "close".
  */
 export function handlerOf(app: App): (req: http.IncomingMessage, res: http.ServerResponse) => void {
   checkFunction(app, "app");

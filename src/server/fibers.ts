@@ -110,14 +110,14 @@ class Job {
   readonly #timer: Expiry | null;
   /** What kills it when the client has gone. */
   #left: FiberExit | null = null;
-  #returned = false;
+  #isReturned = false;
   #closed = false;
 
   constructor(handler: Handler, req: Request, res: Response, requestTimeout: number) {
     this.#req = req;
     this.#res = res;
     const fiber = new Fiber(run, {}, this, [handler, req, res], newRecord(nameOf(req)));
-    fiber.atEnd(() => this.#return());
+    fiber.atEnd(() => this.returned()); // killed before it has begun, perhaps
     this.#fiber = new WeakRef(fiber);
     this.#unbegun = fiber;
     this.#timer = expire(requestTimeout, () => this.stop(`no response within ${requestTimeout} ms`, 504));
@@ -134,27 +134,25 @@ class Job {
 
   /** Answers in the handler's place, and kills it. */
   stop(why: string, status: number): void {
-    refuse(this.#res, status);
+    if (!this.#closed && this.#res.writableEnded) this.#res.destroy(); // the client does not take it
+    else refuse(this.#res, status);
     if (this.#unbegun === null) this.#fiber.deref()?.interruptLater(exit(why));
     else this.#close();
   }
 
-  /** The handler's end, on its fiber, of whatever kind. */
-  ended(error?: unknown): void {
-    if (error instanceof FiberExit) this.#killed(error);
-    else if (error !== undefined) fail(this.#req, this.#res, error);
-    this.#return();
+  /** The handler has thrown. */
+  failed(error: unknown): void {
+    if (!(error instanceof FiberExit)) fail(this.#req, this.#res, error);
+    else if (error !== this.#left) {
+      logFailure(this.#req, this.#res, error);
+      refuse(this.#res, 503);
+    }
   }
 
-  #killed(error: FiberExit): void {
-    if (error === this.#left) return;
-    logFailure(this.#req, this.#res, error);
-    refuse(this.#res, 503);
-  }
-
-  #return(): void {
-    if (this.#returned) return;
-    this.#returned = true;
+  /** The handler has ended, or never will begin. */
+  returned(): void {
+    if (this.#isReturned) return;
+    this.#isReturned = true;
     this.whenReturned();
     if (this.#closed) this.whenOver();
   }
@@ -163,7 +161,7 @@ class Job {
     if (this.#closed) return;
     this.#closed = true;
     this.#timer?.cancel();
-    if (this.#returned || this.#unbegun !== null) this.whenOver();
+    if (this.#isReturned || this.#unbegun !== null) this.whenOver();
     else if (hasGone(this.#res) && streaming.has(this.#res)) this.#leave();
   }
 
@@ -178,10 +176,10 @@ function run(this: Job, handler: Handler, req: Request, res: Response): void {
   try {
     handler(req, res);
   } catch (error) {
-    this.ended(error);
-    return;
+    this.failed(error);
+  } finally {
+    this.returned();
   }
-  this.ended();
 }
 
 /** Its trace is to show where the fiber was, and not who has killed it. */

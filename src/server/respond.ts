@@ -148,7 +148,7 @@ async function sendAsynchronously(req: Request, res: Response, body: AsyncBody):
     if (Array.isArray(body)) setLength(res, lengthOf(body));
     source = sourceOf(body);
     for (let step = await source.next(); wanted && !step.done; step = await source.next()) {
-      if (!res.write(bytesOf(await step.value))) await drained(res);
+      await written(res, bytesOf(await step.value));
     }
     if (!wanted) return;
     source = undefined;
@@ -160,13 +160,15 @@ async function sendAsynchronously(req: Request, res: Response, body: AsyncBody):
   }
 }
 
-function drained(res: Response): Promise<void> {
+/** Resolves when the connection has taken a chunk, or is gone. */
+function written(res: Response, chunk: string | Uint8Array): Promise<void> {
   return new Promise((resolve) => {
     const done = () => {
-      res.off("drain", done).off("close", done);
+      res.off("close", done);
       resolve();
     };
-    res.on("drain", done).on("close", done);
+    res.on("close", done);
+    res.write(chunk, done);
   });
 }
 
