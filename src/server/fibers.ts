@@ -134,7 +134,8 @@ class Job {
 
   /** Answers in the handler's place, and kills it. */
   stop(why: string, status: number): void {
-    if (!this.#closed && this.#res.writableEnded) this.#res.destroy(); // the client does not take it
+    if (!this.#closed && this.#res.writableEnded)
+      this.#res.destroy(); // the client does not take it
     else refuse(this.#res, status);
     if (this.#unbegun === null) this.#fiber.deref()?.interruptLater(exit(why));
     else this.#close();

@@ -4,7 +4,7 @@ import net = require("node:net");
 
 import util = require("node:util");
 
-import { type Place, removeStale } from "./address";
+import { BACKLOG, type Place, removeStale } from "./address";
 
 /** libuv's handle, that `server.listen` takes, and `send` passes to another process. */
 export interface Handle {
@@ -36,6 +36,20 @@ export async function bind(place: Place): Promise<{ handle: Handle; address: net
     throw failure("EADDRINUSE", place);
   }
   return { handle, address: bound as net.AddressInfo };
+}
+
+/** Has a server listen with what another process has bound. */
+export function listenWith(server: net.Server, handle: Handle): void {
+  if (handle.getsockname) server.listen(handle, BACKLOG);
+  else {
+    // A Unix socket's handle is none that `listen` takes.
+    const own = server as unknown as {
+      _handle: Handle;
+      _listen2(path: null, port: -1, family: -1, backlog: number): void;
+    };
+    own._handle = handle;
+    own._listen2(null, -1, -1, BACKLOG);
+  }
 }
 
 function checked(handle: Handle | number, place: Place): Handle {

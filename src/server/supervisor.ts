@@ -102,7 +102,7 @@ class Supervisor {
   #lost(member: Member, how: string): void {
     this.#members.delete(member);
     if (this.#stopping !== null) {
-      if (this.#members.size === 0) this.#exit();
+      if (this.#members.size === 0) process.exit(0);
       return;
     }
     if (member.isLeaving || !member.replaced) return;
@@ -143,19 +143,14 @@ class Supervisor {
   #end(signal: NodeJS.Signals): void {
     if (this.#stopping !== null) {
       for (const member of this.#members) member.kill();
-      this.#handle.close();
       process.removeAllListeners(signal);
       process.kill(process.pid, signal);
       return;
     }
     this.#stopping = signal;
-    if (this.#members.size === 0) this.#exit();
+    this.#handle.close(); // the workers close theirs; and a Unix socket is removed
+    if (this.#members.size === 0) process.exit(0);
     for (const member of this.#members) member.stop(this.#grace, "close");
-  }
-
-  #exit(): void {
-    this.#handle.close(); // which removes a Unix socket
-    setImmediate(() => process.exit(0));
   }
 }
 

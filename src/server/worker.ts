@@ -2,9 +2,9 @@
 import fs = require("node:fs");
 
 import { patch } from "../../compat";
-import { BACKLOG } from "./address";
 import { createEngine, engineName } from "./engines";
 import { Front } from "./front";
+import { type Handle, listenWith } from "./listening-handle";
 import { isMessage, type Ready, type Start } from "./messages";
 import { type Settings, settingsOf } from "./options";
 
@@ -26,7 +26,7 @@ export function serveAsWorker(): void {
     if (message.runtime !== "start") return;
     const settings = settingsFor(message);
     grace = settings.grace;
-    open(message.file, settings, handle).then(
+    open(message.file, settings, handle as Handle).then(
       (opened) => {
         front = opened;
         process.send?.({ runtime: "ready", engine: engineName(settings) } satisfies Ready);
@@ -44,14 +44,15 @@ function settingsFor({ options, tls }: Start): Settings {
   return settingsOf({ ...options, tls: { cert: fs.readFileSync(tls.cert), key: fs.readFileSync(tls.key) } });
 }
 
-async function open(file: string, settings: Settings, handle: unknown): Promise<Front> {
+async function open(file: string, settings: Settings, handle: Handle): Promise<Front> {
   const front = new Front(await createEngine(file, settings), settings);
   await new Promise<void>((resolve, reject) => {
     front.server.once("error", reject);
-    front.server.listen(handle, BACKLOG, () => {
+    front.server.once("listening", () => {
       front.server.off("error", reject);
       resolve();
     });
+    listenWith(front.server, handle);
   });
   return front;
 }
