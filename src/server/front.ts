@@ -8,6 +8,9 @@ import { limitBody } from "./body-limit";
 import type { Engine } from "./engine";
 import type { Settings } from "./options";
 
+/** How long it may take to send what the engine has answered in the end, in milliseconds. */
+const LAST_WORDS = 500;
+
 export class Front {
   /** To be listened with. */
   readonly server: http.Server;
@@ -15,13 +18,14 @@ export class Front {
   readonly #maxBodySize: number;
   readonly #log: AccessLog | undefined;
   readonly #sockets = new Set<net.Socket>();
-  /** Those on which no request has come yet, which Node does not call idle. */
+  /** Those on which no request has come yet. */
   readonly #fresh = new Set<net.Socket>();
   /** Responses that have not ended. */
   readonly #open = new Set<http.ServerResponse>();
   #closing = false;
   #closed: Promise<void> | null = null;
   #keepsIdle = false;
+  #sweeping = false;
 
   /** @throws what is wrong with `settings.tls`, and what opening the access log throws */
   constructor(engine: Engine, { tls, maxHeaderSize, maxBodySize, accessLog, logFormat }: Settings) {
@@ -35,7 +39,7 @@ export class Front {
       this.#sockets.add(socket);
       socket.once("close", () => this.#sockets.delete(socket));
     });
-    this.server.on(tls ? "secureConnection" : "connection", (socket: net.Socket) => {
+    this.server.on("secureConnection", (socket: net.Socket) => {
       this.#fresh.add(socket);
       socket.once("close", () => this.#fresh.delete(socket));
     });
@@ -57,7 +61,7 @@ export class Front {
     this.#closeIdle();
     await within(grace, this.#closed);
     await this.#engine.close(Math.max(0, end - now()));
-    await turns(2); // what the engine has answered in the end is sent
+    await within(LAST_WORDS, this.#closed);
     for (const socket of this.#sockets) socket.destroy();
     await this.#closed;
     await this.#log?.close();
@@ -88,13 +92,19 @@ export class Front {
 
   #ended(res: http.ServerResponse): void {
     this.#open.delete(res);
-    if (this.#closing) setImmediate(() => this.#closeIdle());
+    if (!this.#closing || this.#sweeping) return;
+    this.#sweeping = true; // one look at all connections, however many responses end in this turn
+    setImmediate(() => {
+      this.#sweeping = false;
+      this.#closeIdle();
+    });
   }
 
   #closeIdle(): void {
     if (this.#keepsIdle || this.server.listening) return;
     this.server.closeIdleConnections();
-    for (const socket of this.#fresh) if (socket.bytesRead === 0) socket.destroy();
+    // Node does not call those idle on which nothing has come yet, be it a handshake or a request.
+    for (const socket of [...this.#sockets, ...this.#fresh]) if (socket.bytesRead === 0) socket.destroy();
   }
 }
 

@@ -49,7 +49,7 @@ export async function supervise(file: string, { workers, options, tls }: Supervi
 
 /** To standard error: what is served may print to standard output. */
 function report(text: string): void {
-  process.stderr.write(`runtime serve: ${text}\n`);
+  console.error(`runtime serve: ${text}`); // which does not mind when nobody reads it any more
 }
 
 class Supervisor {

@@ -33,6 +33,13 @@ async function pidAt(url: string, options: http.RequestOptions = {}): Promise<nu
   return Number((await ask(url, options)).headers["x-pid"]);
 }
 
+async function refuses(url: string): Promise<boolean> {
+  return ask(url).then(
+    () => false,
+    (error) => error.code === "ECONNREFUSED",
+  );
+}
+
 function isAlive(pid: number): boolean {
   try {
     return process.kill(pid, 0);
@@ -185,12 +192,7 @@ describeFibers("runtime serve", () => {
       const pid = await pidAt(url);
       await until(() => existsSync(command.file(`held-${pid}`)));
       command.kill("SIGTERM");
-      await until(() =>
-        ask(url).then(
-          () => false,
-          (error) => error.code === "ECONNREFUSED",
-        ),
-      );
+      await until(() => refuses(url));
       command.write("release", "");
       const { status, headers, body } = await held;
       expect({ status, body, connection: headers.connection }).toEqual({
@@ -213,9 +215,11 @@ describeFibers("runtime serve", () => {
 
     it("comes at once with a second signal, as that signal's", async () => {
       const command = new Command({ "app.js": app() });
-      const forever = ask(`${await command.url()}/forever`).catch((error) => error.code);
+      const url = await command.url();
+      const forever = ask(`${url}/forever`).catch((error) => error.code);
       await until(() => existsSync(command.file("forever")));
       command.kill("SIGTERM");
+      await until(() => refuses(url));
       command.kill("SIGINT");
       expect(await command.end).toEqual({ code: null, signal: "SIGINT" });
       expect(await forever).toBe("ECONNRESET");
