@@ -8,6 +8,12 @@ type Response = http.ServerResponse;
 
 /** The handler has failed: says so in the log, with the error's stack, and to the client: 500, or the connection is cut. */
 export function fail(req: Request, res: Response, error: unknown): void {
+  // Who writes hears of a client that has left before the connection itself does.
+  if (left.has(codeOf(error)) && !hasGone(res)) setImmediate(conclude, req, res, error);
+  else conclude(req, res, error);
+}
+
+function conclude(req: Request, res: Response, error: unknown): void {
   logFailure(req, res, error);
   refuse(res, 500);
 }
@@ -49,9 +55,12 @@ const left = new Set([
 ]);
 
 function isKnown(res: Response, error: unknown): boolean {
-  const code = (error as CodedError | null | undefined)?.code;
-  if (code === BODY_TOO_LARGE) return true;
-  return code !== undefined && left.has(code) && hasGone(res);
+  const code = codeOf(error);
+  return code === BODY_TOO_LARGE || (left.has(code) && hasGone(res));
+}
+
+function codeOf(error: unknown): string {
+  return String((error as CodedError | null | undefined)?.code);
 }
 
 /** Whether nobody is there any more to read what is left of a response. */

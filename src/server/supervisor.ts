@@ -4,6 +4,7 @@ import path = require("node:path");
 
 import type { Worker } from "node:cluster";
 
+import { expire } from "../../runtime/clock";
 import { urlOf } from "./address";
 import { bind, type Handle } from "./listening-handle";
 import { isMessage, type Start, type Stop, type TlsFiles } from "./messages";
@@ -19,7 +20,7 @@ export interface SuperviseOptions {
   tls: TlsFiles | undefined;
 }
 
-/** A worker that has lived for so many milliseconds has not died at once. */
+/** A worker that has served for so many milliseconds has not died at once. */
 const LONG_ENOUGH = 5000;
 /** How long to wait before a worker is replaced that has died at once, in milliseconds; twice as long each time, up to a limit. */
 const FIRST_DELAY = 100;
@@ -83,12 +84,12 @@ class Supervisor {
     report(`serving ${path.relative("", this.#start.file)} at ${url} (engine ${members[0]?.engine}, ${processes})`);
   }
 
-  /** Starts as many workers as there are to be. Resolves when all of them serve; null, and none is left, if one cannot. */
+  /** Starts as many workers as there are to be. Resolves when all of them serve; null, and none stays, if one cannot. */
   async #launch(): Promise<Member[] | null> {
     const members = Array.from({ length: this.#count }, () => this.#fork());
     const served = await Promise.all(members.map(({ ready }) => ready));
     if (served.every(Boolean)) return members;
-    for (const member of members) member.kill();
+    for (const member of members) member.stop(this.#grace, "keep"); // it may have requests by now
     return null;
   }
 
@@ -105,21 +106,21 @@ class Supervisor {
       if (this.#members.size === 0) process.exit(0);
       return;
     }
-    if (member.isLeaving || !member.replaced) return;
+    if (!member.staying) return;
     this.#delay = member.age > LONG_ENOUGH ? 0 : Math.min(Math.max(this.#delay * 2, FIRST_DELAY), LONGEST_DELAY);
     const when = this.#delay > 0 ? `in ${this.#delay} ms` : "now";
     report(`worker ${member.pid} ended ${how}; another one starts ${when}`);
     setTimeout(() => this.#fill(), this.#delay);
   }
 
-  /** Starts what workers are missing; not during a reload, which starts all of them. */
+  /** Starts what workers are missing. */
   #fill(): void {
-    if (this.#stopping !== null || this.#reloading) return;
-    for (let count = this.#staying.length; count < this.#count; count++) this.#fork().replaced = true;
+    if (this.#stopping !== null) return;
+    for (let count = this.#staying.length; count < this.#count; count++) this.#fork().staying = true;
   }
 
   get #staying(): Member[] {
-    return [...this.#members].filter((member) => !member.isLeaving);
+    return [...this.#members].filter(({ staying }) => staying);
   }
 
   async #reload(): Promise<void> {
@@ -127,13 +128,12 @@ class Supervisor {
     this.#reloadAgain = this.#reloading;
     if (this.#reloading) return;
     this.#reloading = true;
-    const old = this.#staying;
     const fresh = await this.#launch();
     this.#reloading = false;
     if (this.#stopping !== null) return;
     if (fresh === null) report("the new workers could not be started: the old ones go on");
     else {
-      for (const member of old) member.stop(this.#grace, "keep");
+      for (const member of this.#staying) if (!fresh.includes(member)) member.stop(this.#grace, "keep");
       report("reloaded");
     }
     this.#fill();
@@ -162,10 +162,10 @@ class Member {
   readonly gone: Promise<string>;
   engine = "";
   /** Whether another one is to take its place when it dies. */
-  replaced = false;
-  isLeaving = false;
+  staying = false;
   readonly #worker: Worker;
-  readonly #begun = performance.now();
+  #leaving = false;
+  #serves = Number.POSITIVE_INFINITY;
 
   constructor(start: Start, handle: Handle) {
     this.#worker = cluster().fork();
@@ -176,7 +176,8 @@ class Member {
       this.#worker.on("message", (message: unknown) => {
         if (!isMessage(message) || message.runtime !== "ready") return;
         this.engine = message.engine;
-        this.replaced = true;
+        this.#serves = performance.now();
+        this.staying = !this.#leaving;
         resolve(true);
       });
     });
@@ -189,18 +190,25 @@ class Member {
     return this.#worker.process.pid;
   }
 
+  /** For how many milliseconds it has served. */
   get age(): number {
-    return performance.now() - this.#begun;
+    return performance.now() - this.#serves;
   }
 
   stop(grace: number, idle: Stop["idle"]): void {
-    this.isLeaving = true;
+    this.#leave();
     if (this.#worker.isConnected()) this.#worker.send({ runtime: "stop", grace, idle } satisfies Stop);
-    setTimeout(() => this.kill(), grace + SLACK).unref();
+    const timer = expire(grace + SLACK, () => this.kill());
+    this.gone.then(() => timer?.cancel());
   }
 
   kill(): void {
-    this.isLeaving = true;
+    this.#leave();
     this.#worker.process.kill("SIGKILL");
+  }
+
+  #leave(): void {
+    this.#leaving = true;
+    this.staying = false;
   }
 }

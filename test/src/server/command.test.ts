@@ -17,7 +17,7 @@ const app = (text = "hello") => `
   const { sleep } = require(process.env.RUNTIME);
   module.exports = (req) => {
     if (req.url === "/held") {
-      fs.writeFileSync("held-" + process.pid, "");
+      fs.appendFileSync("held-" + process.pid, req.url + "\\n");
       while (!fs.existsSync("release")) sleep(5);
     }
     if (req.url === "/forever") {
@@ -52,6 +52,7 @@ function isAlive(pid: number): boolean {
 async function pidsAt(url: string, count: number): Promise<number[]> {
   const pids = new Set<number>();
   await until(async () => {
+    if (pids.size > count) pids.clear(); // some that were to end have answered
     for (const pid of await Promise.all(Array.from({ length: 8 }, () => pidAt(url)))) pids.add(pid);
     return pids.size === count;
   });
@@ -186,7 +187,7 @@ describeFibers("runtime serve", () => {
 
   describe("at its end", () => {
     it("lets requests end, and takes no more", async () => {
-      const command = new Command({ "app.js": app() });
+      const command = new Command({ "app.js": app() }, ["--grace", "Infinity"]);
       const url = await command.url();
       const held = ask(`${url}/held`);
       const pid = await pidAt(url);
@@ -238,15 +239,20 @@ describeFibers("runtime serve", () => {
     it("serves by several processes, and replaces one that dies, while requests of the others go on", async () => {
       const command = new Command({ "app.js": app() }, ["--workers", "2"]);
       const url = await command.url();
-      const [victim] = await pidsAt(url, 2);
-      // Held by both: those of the other one are answered.
-      const held = Array.from({ length: 8 }, () => pidAt(`${url}/held`).catch(() => victim));
-      await until(() => readdirCount(command.directory, "held-") === 2);
+      const [victim, healthy] = await pidsAt(url, 2);
+      const held: Promise<number | undefined>[] = [];
+      await until(() => {
+        held.push(pidAt(`${url}/held`).catch(() => victim));
+        return readdirCount(command.directory, "held-") === 2;
+      });
       process.kill(victim as number, "SIGKILL");
       await command.says(/worker \d+ ended by SIGKILL; another one starts/);
       command.write("release", "");
       const answered = await Promise.all(held);
-      expect(answered.some((pid) => pid !== victim)).toBe(true);
+      const accepted = readFileSync(command.file(`held-${healthy}`), "utf8")
+        .trim()
+        .split("\n").length;
+      expect(answered.filter((pid) => pid === healthy)).toHaveLength(accepted);
       const pids = await pidsAt(url, 2);
       expect(pids).not.toContain(victim);
     });
@@ -330,6 +336,22 @@ describeFibers("runtime serve", () => {
       await until(() => !isAlive(oldPid));
       command.kill("SIGTERM");
       expect(await command.end).toEqual({ code: 0, signal: null });
+    });
+
+    it("reloads once more when asked meanwhile, and replaces an old worker that dies meanwhile", async () => {
+      const slow = `${app("new")}
+        while (!fs.existsSync("go")) sleep(5);`;
+      const command = new Command({ "app.js": app("old") });
+      const url = await command.url();
+      command.write("app.js", slow);
+      command.kill("SIGHUP");
+      const victim = await pidAt(url);
+      process.kill(victim, "SIGKILL");
+      await command.says(/ended by SIGKILL; another one starts/);
+      command.kill("SIGHUP");
+      command.write("go", "");
+      await command.says(/reloaded\n[\s\S]*reloaded/);
+      await until(async () => (await ask(url)).body === "new");
     });
 
     it("goes on as before when the new code does not start", async () => {

@@ -1,7 +1,7 @@
 // serve() in a program: what it takes, what it gives, and what is special about requests in fibers.
 import "runtime/patch";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import http, { type IncomingMessage, type ServerResponse } from "node:http";
 import https from "node:https";
 import net from "node:net";
@@ -10,17 +10,19 @@ import path from "node:path";
 import tls from "node:tls";
 import express from "express";
 import { type App, type AppServer, Event, Fiber, FiberExit, type ServeOptions, serve, sleep, spawn } from "runtime";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { type Certificate, makeCertificate } from "../../compat/certificate";
 import { inFiber, thrown, until } from "../../compat/support";
 import { describeFibers, hasFibers } from "../../support/fibers";
 import { run } from "../../support/run";
+import { Gathering } from "../../support/web";
 import { ask } from "./behaviours";
 
 const open: AppServer[] = [];
 const directory = mkdtempSync(path.join(tmpdir(), "runtime-serve-"));
 const logged = vi.spyOn(console, "error");
 
+afterAll(() => rmSync(directory, { recursive: true }));
 beforeEach(() => {
   logged.mockReset().mockImplementation(() => {});
 });
@@ -164,9 +166,9 @@ describeFibers("serve", () => {
       "d.ts": "const text: string = 'd'; export default () => ({ body: text })",
       "e.cjs": `const { sleep } = require(${JSON.stringify(path.join(__dirname, "../../.."))}); sleep(1); module.exports = () => ({ body: 'e' })`,
     };
+    symlinkSync(path.join(__dirname, "../../../node_modules"), path.join(directory, "node_modules")); // tsx, for Node 20
     for (const [name, text] of Object.entries(files)) {
       writeFileSync(path.join(directory, name), text);
-      if (name === "d.ts" && !(process.features as { typescript?: unknown }).typescript) continue; // Node 20 needs tsx beside it
       const file = path.join(directory, name);
       const { url } = await started(name === "a.cjs" ? new URL(`file://${file}`) : file);
       expect((await ask(url)).body).toBe(name[0]);
@@ -334,18 +336,20 @@ describeFibers("serve", () => {
 
   describe("with a limit for fibers", () => {
     it("lets requests above it wait for their turn", async () => {
+      const batches = Array.from({ length: 7 }, () => new Gathering(3)); // nobody goes on before three are inside
+      let come = 0;
       let inside = 0;
       let most = 0;
       const { url } = await started(
         () => {
           most = Math.max(most, ++inside);
-          sleep(2);
+          batches[Math.floor(come++ / 3)]?.arrive();
           inside--;
           return { body: "done" };
         },
         { maxFibers: 3 },
       );
-      const answers = await Promise.all(Array.from({ length: 20 }, () => ask(url)));
+      const answers = await Promise.all(Array.from({ length: 21 }, () => ask(url)));
       expect(answers.every(({ body }) => body === "done")).toBe(true);
       expect(most).toBe(3);
     });
