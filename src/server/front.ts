@@ -22,6 +22,7 @@ export class Front {
   readonly #fresh = new Set<net.Socket>();
   /** Responses that have not ended. */
   readonly #open = new Set<http.ServerResponse>();
+  #surplus = 0;
   #closing = false;
   #closed: Promise<void> | null = null;
   #keepsIdle = false;
@@ -45,6 +46,16 @@ export class Front {
     });
     this.server.on("request", (req, res) => this.#handle(req, res));
     this.server.on("checkContinue", (req, res) => this.#handle(req, res, () => res.writeContinue()));
+  }
+
+  /** How many there are. */
+  get connections(): number {
+    return this.#sockets.size;
+  }
+
+  /** Closes so many connections, each with its next response, for their clients to open others, which another process may get. */
+  shed(connections: number): void {
+    this.#surplus = connections;
   }
 
   /**
@@ -83,7 +94,8 @@ export class Front {
     this.#fresh.delete(req.socket);
     this.#open.add(res);
     res.once("close", () => this.#ended(res));
-    if (this.#closing) res.shouldKeepAlive = false;
+    if (this.#closing || this.#surplus > 0) res.shouldKeepAlive = false;
+    if (this.#surplus > 0) this.#surplus--;
     this.#log?.watch(req, res);
     if (!limitBody(req, res, this.#maxBodySize)) return;
     prepare?.();

@@ -13,6 +13,8 @@ export interface Start {
   file: string;
   options: Omit<ServeOptions, "tls">;
   tls: TlsFiles | undefined;
+  /** Among how many workers. */
+  workers: number;
 }
 
 /** To a worker: end, as `Front#close` does. */
@@ -28,7 +30,19 @@ export interface Ready {
   engine: string;
 }
 
-export type Message = Start | Stop | Ready;
+/** From a worker, if there are others: how many connections it has. */
+export interface Load {
+  runtime: "load";
+  connections: number;
+}
+
+/** To a worker: how many of its connections are to go to others, as `Front#shed` does. */
+export interface Shed {
+  runtime: "shed";
+  connections: number;
+}
+
+export type Message = Start | Stop | Ready | Load | Shed;
 
 export function isMessage(message: unknown): message is Message {
   return typeof message === "object" && message !== null && typeof (message as Message).runtime === "string";

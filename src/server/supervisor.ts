@@ -7,7 +7,7 @@ import type { Worker } from "node:cluster";
 import { expire } from "../../runtime/clock";
 import { urlOf } from "./address";
 import { bind, type Handle } from "./listening-handle";
-import { isMessage, type Start, type Stop, type TlsFiles } from "./messages";
+import { isMessage, type Shed, type Start, type Stop, type TlsFiles } from "./messages";
 import { type ServeOptions, settingsOf } from "./options";
 
 // Loaded by the command alone.
@@ -40,7 +40,7 @@ export async function supervise(file: string, { workers, options, tls }: Supervi
   try {
     const { handle, address } = await bind(settings);
     cluster().setupPrimary({ exec: path.join(__dirname, "serve-worker.js"), args: [], serialization: "advanced" });
-    const supervisor = new Supervisor(handle, workers, { runtime: "start", file, options, tls }, settings.grace);
+    const supervisor = new Supervisor(handle, { runtime: "start", file, options, tls, workers }, settings.grace);
     await supervisor.start(urlOf(address, tls !== undefined));
   } catch (error) {
     report((error as Error).message);
@@ -55,7 +55,6 @@ function report(text: string): void {
 
 class Supervisor {
   readonly #handle: Handle;
-  readonly #count: number;
   readonly #start: Start;
   readonly #grace: number;
   /** All that there are. */
@@ -65,9 +64,8 @@ class Supervisor {
   #reloadAgain = false;
   #stopping: NodeJS.Signals | null = null;
 
-  constructor(handle: Handle, count: number, start: Start, grace: number) {
+  constructor(handle: Handle, start: Start, grace: number) {
     this.#handle = handle;
-    this.#count = count;
     this.#start = start;
     this.#grace = grace;
   }
@@ -80,13 +78,14 @@ class Supervisor {
       if (this.#stopping === null) throw new Error("the app could not be started");
       return;
     }
-    const processes = this.#count === 1 ? "1 worker" : `${this.#count} workers`;
+    const { workers } = this.#start;
+    const processes = workers === 1 ? "1 worker" : `${workers} workers`;
     report(`serving ${path.relative("", this.#start.file)} at ${url} (engine ${members[0]?.engine}, ${processes})`);
   }
 
   /** Starts as many workers as there are to be. Resolves when all of them serve; null, and none stays, if one cannot. */
   async #launch(): Promise<Member[] | null> {
-    const members = Array.from({ length: this.#count }, () => this.#fork());
+    const members = Array.from({ length: this.#start.workers }, () => this.#fork());
     const served = await Promise.all(members.map(({ ready }) => ready));
     if (served.every(Boolean)) return members;
     for (const member of members) member.stop(this.#grace, "keep"); // it may have requests by now
@@ -97,7 +96,16 @@ class Supervisor {
     const member = new Member(this.#start, this.#handle);
     this.#members.add(member);
     member.gone.then((how) => this.#lost(member, how));
+    member.whenLoaded = () => this.#balance(member);
     return member;
+  }
+
+  /** The system gives a connection to whichever worker is first to accept it. In the long run each is to have its share. */
+  #balance(member: Member): void {
+    const all = this.#staying;
+    const mean = all.reduce((sum, { connections }) => sum + connections, 0) / all.length;
+    const surplus = member.connections - mean;
+    if (surplus >= Math.max(1, mean / 4)) member.send({ runtime: "shed", connections: Math.floor(surplus) });
   }
 
   #lost(member: Member, how: string): void {
@@ -116,7 +124,7 @@ class Supervisor {
   /** Starts what workers are missing. */
   #fill(): void {
     if (this.#stopping !== null) return;
-    for (let count = this.#staying.length; count < this.#count; count++) this.#fork().staying = true;
+    for (let count = this.#staying.length; count < this.#start.workers; count++) this.#fork().staying = true;
   }
 
   get #staying(): Member[] {
@@ -161,6 +169,10 @@ class Member {
   /** Resolves when its process has ended, with how: "with code 1", "by SIGKILL". */
   readonly gone: Promise<string>;
   engine = "";
+  /** How many it has, at last sight. */
+  connections = 0;
+  /** Called when it has told that. */
+  whenLoaded = () => {};
   /** Whether another one is to take its place when it dies. */
   staying = false;
   readonly #worker: Worker;
@@ -174,7 +186,12 @@ class Member {
     });
     const serving = new Promise<boolean>((resolve) => {
       this.#worker.on("message", (message: unknown) => {
-        if (!isMessage(message) || message.runtime !== "ready") return;
+        if (!isMessage(message)) return;
+        if (message.runtime === "load") {
+          this.connections = message.connections;
+          this.whenLoaded();
+        }
+        if (message.runtime !== "ready") return;
         this.engine = message.engine;
         this.#serves = performance.now();
         this.staying = !this.#leaving;
@@ -195,9 +212,13 @@ class Member {
     return performance.now() - this.#serves;
   }
 
+  send(message: Stop | Shed): void {
+    if (this.#worker.isConnected()) this.#worker.send(message);
+  }
+
   stop(grace: number, idle: Stop["idle"]): void {
     this.#leave();
-    if (this.#worker.isConnected()) this.#worker.send({ runtime: "stop", grace, idle } satisfies Stop);
+    this.send({ runtime: "stop", grace, idle });
     const timer = expire(grace + SLACK, () => this.kill());
     this.gone.then(() => timer?.cancel());
   }

@@ -5,8 +5,11 @@ import { patch } from "../../compat";
 import { createEngine, engineName } from "./engines";
 import { Front } from "./front";
 import { type Handle, listenWith } from "./listening-handle";
-import { isMessage, type Ready, type Start } from "./messages";
+import { isMessage, type Load, type Ready, type Start } from "./messages";
 import { type Settings, settingsOf } from "./options";
+
+/** How often a worker tells the supervisor how many connections it has, in milliseconds. */
+const TELL_EVERY = 1000;
 
 /** @internal Serves what the supervisor's first message names, until it is told to stop. */
 export function serveAsWorker(): void {
@@ -23,13 +26,16 @@ export function serveAsWorker(): void {
   process.on("message", (message: unknown, handle: unknown) => {
     if (!isMessage(message)) return;
     if (message.runtime === "stop") void stop(message.grace, message.idle);
+    if (message.runtime === "shed") front?.shed(message.connections);
     if (message.runtime !== "start") return;
     const settings = settingsFor(message);
     grace = settings.grace;
     open(message.file, settings, handle as Handle).then(
       (opened) => {
         front = opened;
-        process.send?.({ runtime: "ready", engine: engineName(settings) } satisfies Ready);
+        send({ runtime: "ready", engine: engineName(settings) });
+        if (message.workers > 1)
+          setInterval(() => send({ runtime: "load", connections: opened.connections }), TELL_EVERY);
       },
       (error) => {
         console.error(error);
@@ -37,6 +43,10 @@ export function serveAsWorker(): void {
       },
     );
   });
+}
+
+function send(message: Ready | Load): void {
+  if (process.connected) process.send?.(message);
 }
 
 function settingsFor({ options, tls }: Start): Settings {

@@ -32,6 +32,7 @@ const returning = {
   generator: () => ({ body: countdown(3) }),
   reason: () => ({ status: 299, statusText: "Fine So Far", body: "x" }),
   nothing: () => ({ status: 204, headers: { "x-a": "b" }, body: "not sent" }),
+  "nothing-in-list": () => ({ status: 204, body: ["not sent"] }),
   unchanged: () => ({ status: 304, headers: { etag: '"1"' }, body: countdown(3) }),
   pairs: () => ({
     headers: [

@@ -257,6 +257,20 @@ describeFibers("runtime serve", () => {
       expect(pids).not.toContain(victim);
     });
 
+    it("spreads connections that one of them has got all of", async () => {
+      const command = new Command({ "app.js": app() }, ["--workers", "2"]);
+      const url = await command.url();
+      const [stopped] = await pidsAt(url, 2);
+      const agent = new http.Agent({ keepAlive: true, maxSockets: 10 });
+      const pids = async () => new Set(await Promise.all(Array.from({ length: 10 }, () => pidAt(url, { agent }))));
+      process.kill(stopped as number, "SIGSTOP");
+      await until(() => /\) T /.test(readFileSync(`/proc/${stopped}/stat`, "utf8")));
+      expect((await pids()).has(stopped as number)).toBe(false);
+      process.kill(stopped as number, "SIGCONT");
+      await until(async () => (await pids()).size === 2);
+      agent.destroy();
+    });
+
     it("keeps clients waiting, and refuses none, while its only worker is replaced", async () => {
       const command = new Command({ "app.js": app() });
       const url = await command.url();
