@@ -37,18 +37,13 @@ export interface ServeOptions {
   maxHeaderSize?: number;
   /** Bytes that a request's body may have; more is answered with 413. Default Infinity: no limit. */
   maxBodySize?: number;
-  /** A file to append a line to for each request; "-" is standard output. Default: none. */
+  /** A file to append a line to for each request that could be read; "-" is standard output. Default: none. */
   accessLog?: string;
   /** "common", or "combined", with referer and user agent. Default "combined". */
   logFormat?: LogFormat;
   /** Milliseconds that requests have to end after `close`; what has not is killed. Default 30,000. */
   grace?: number;
 }
-
-export type Settings = Required<
-  Omit<ServeOptions, "socket" | "tls" | "accessLog" | `${"min" | "max"}Threads` | "maxQueue">
-> &
-  Pick<ServeOptions, "socket" | "tls" | "accessLog" | `${"min" | "max"}Threads` | "maxQueue">;
 
 const defaults = {
   host: "127.0.0.1",
@@ -60,7 +55,10 @@ const defaults = {
   maxBodySize: Number.POSITIVE_INFINITY,
   logFormat: "combined",
   grace: 30_000,
-} as const satisfies Partial<Settings>;
+} as const satisfies ServeOptions;
+
+/** Options with the defaults. */
+export type Settings = ServeOptions & Required<Pick<ServeOptions, keyof typeof defaults>>;
 
 type Check = (value: unknown, name: string) => void;
 

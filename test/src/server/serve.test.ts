@@ -2,7 +2,7 @@
 import "runtime/patch";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import http, { type IncomingMessage, type ServerResponse } from "node:http";
+import http, { type IncomingMessage } from "node:http";
 import https from "node:https";
 import net from "node:net";
 import { tmpdir } from "node:os";
@@ -141,9 +141,9 @@ describeFibers("serve", () => {
 
   it("tells apart the two styles by the number of parameters", async () => {
     // One that answers, and returns something that is no answer.
-    const node = await started(((_: IncomingMessage, res: ServerResponse) => res.end("node") && 7) as App);
+    const node = await started((_, res) => res.end("node") && 7);
     expect((await ask(node.url)).body).toBe("node");
-    const none = await started(((_: IncomingMessage) => {}) as App);
+    const none = await started((_) => {});
     expect((await ask(none.url)).status).toBe(500);
     expect(log()).toContain('to be returned from the "app" function but got undefined');
   });
@@ -237,7 +237,7 @@ describeFibers("serve", () => {
     const { url } = await started(
       function waiting() {
         sleep(3_600_000);
-      } as App,
+      },
       { requestTimeout: 20 },
     );
     expect((await ask(url)).status).toBe(504);
@@ -250,14 +250,14 @@ describeFibers("serve", () => {
   it("gives a handler's cleaning up its time when it is killed", async () => {
     const cleaned = new Event();
     const { url } = await started(
-      (() => {
+      () => {
         try {
           sleep(3_600_000);
         } finally {
           sleep(1);
           cleaned.set();
         }
-      }) as App,
+      },
       { requestTimeout: 20 },
     );
     expect((await ask(url)).status).toBe(504);
@@ -265,14 +265,14 @@ describeFibers("serve", () => {
   });
 
   it("answers 503 where a handler's fiber is killed", async () => {
-    const { url } = await started((() => Fiber.current?.kill()) as App);
+    const { url } = await started(() => Fiber.current?.kill());
     expect((await ask(url)).status).toBe(503);
   });
 
   it("says nothing of clients that leave", async () => {
     const left = new Event();
     const done = new Event();
-    const { url } = await started((_: IncomingMessage, res: ServerResponse) => {
+    const { url } = await started((_, res) => {
       res.once("close", () => left.set());
       left.wait();
       try {
@@ -358,7 +358,7 @@ describeFibers("serve", () => {
       const release = new Event();
       const seen: string[] = [];
       const server = await started(
-        (req: IncomingMessage) => {
+        (req) => {
           seen.push(req.url as string);
           try {
             if (req.url === "/first") release.wait();
@@ -470,7 +470,7 @@ describeFibers("the access log", () => {
   it("tells of errors, refusals, and clients that have gone", async () => {
     const inside = new Event();
     const left = new Event();
-    const app = (req: IncomingMessage, res: ServerResponse) => {
+    const app = (req, res) => {
       if (req.url === "/throws") throw new Error("thrown");
       res.once("close", () => left.set());
       inside.set();
