@@ -8,6 +8,8 @@ import { limitBody } from "./body-limit";
 import type { Engine } from "./engine";
 import type { Settings } from "./options";
 
+/** For how long idle connections are kept when a server is closed, in milliseconds: a request may be on its way already. */
+const LAST_CALL = 500;
 /** How long it may take to send what the engine has answered in the end, in milliseconds. */
 const LAST_WORDS = 500;
 
@@ -25,7 +27,7 @@ export class Front {
   #surplus = 0;
   #closing = false;
   #closed: Promise<void> | null = null;
-  #keepsIdle = false;
+  #closesIdle = false;
   #sweeping = false;
 
   /** @throws what is wrong with `settings.tls`, and what opening the access log throws */
@@ -60,33 +62,32 @@ export class Front {
 
   /**
    * Stops listening, and resolves when all requests have ended, those that `grace` milliseconds were too short for by force,
-   * and the access log is written. Each connection is closed with the response that is under way on it. May be called again,
-   * with less grace.
-   * @param idle whether connections without a request are kept until their client, or Node's `keepAliveTimeout`, closes them,
-   *   so that none is closed under a request that is on its way already
+   * and the access log is written. Each connection is closed with the response that is under way on it, or the next one. May
+   * be called again, with less grace.
+   * @param idle whether connections without a request are closed, or kept until their client, or Node's `keepAliveTimeout`,
+   *   closes them
    */
   async close(grace: number, idle: "close" | "keep" = "close"): Promise<void> {
     const end = now() + grace;
-    this.#keepsIdle = idle === "keep";
     this.#closed ??= this.#stopListening();
-    this.#closeIdle();
+    const timer = idle === "keep" ? null : expire(LAST_CALL, () => this.#closeIdle());
     await within(grace, this.#closed);
     await this.#engine.close(Math.max(0, end - now()));
     await within(LAST_WORDS, this.#closed);
     for (const socket of this.#sockets) socket.destroy();
     await this.#closed;
+    timer?.cancel();
     await this.#log?.close();
   }
 
   /** Resolves when no connection is left. */
   async #stopListening(): Promise<void> {
+    await turns(2); // who waits to be accepted is
     this.#closing = true;
     for (const res of this.#open) if (!res.headersSent) res.shouldKeepAlive = false;
-    await turns(2); // what clients have sent by now is read
     await new Promise<void>((resolve) => {
-      // Not http's own way, which closes idle connections too.
+      // Not http's own way, which closes idle connections at once.
       net.Server.prototype.close.call(this.server, () => resolve());
-      this.#closeIdle();
     });
   }
 
@@ -104,7 +105,7 @@ export class Front {
 
   #ended(res: http.ServerResponse): void {
     this.#open.delete(res);
-    if (!this.#closing || this.#sweeping) return;
+    if (!this.#closesIdle || this.#sweeping) return;
     this.#sweeping = true; // one look at all connections, however many responses end in this turn
     setImmediate(() => {
       this.#sweeping = false;
@@ -112,8 +113,9 @@ export class Front {
     });
   }
 
+  /** From now on. */
   #closeIdle(): void {
-    if (this.#keepsIdle || this.server.listening) return;
+    this.#closesIdle = true;
     this.server.closeIdleConnections();
     // Node does not call those idle on which nothing has come yet, be it a handshake or a request.
     for (const socket of [...this.#sockets, ...this.#fresh]) if (socket.bytesRead === 0) socket.destroy();

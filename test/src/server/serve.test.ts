@@ -126,6 +126,18 @@ describeFibers("serve", () => {
     await server.close();
   });
 
+  it("answers what is on its way on an idle connection when it is closed", async () => {
+    const server = await started(() => ({ body: "hi" }));
+    const { url } = server;
+    const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+    await ask(url, { agent });
+    const closed = server.close();
+    const { headers, body } = await ask(url, { agent });
+    expect([headers.connection, body]).toEqual(["close", "hi"]);
+    await closed;
+    agent.destroy();
+  });
+
   it("closes connections that are idle, and those that have never been used", async () => {
     const server = await started(() => ({}));
     const { port } = server.address as net.AddressInfo;
