@@ -22,8 +22,8 @@ export interface AppServer {
   readonly engine: EngineName;
   /**
    * Stops listening, lets requests end, and closes connections that stay idle for half a second. After `grace` milliseconds
-   * (default: the server's) the fibers of those that have not are killed: their clients get 503, or their connections are cut. To call it again
-   * changes nothing.
+   * (default: the server's) the fibers of those that have not are killed: their clients get 503, or their connections are
+   * cut. To call it again changes nothing.
    * @returns a promise, for `wait` or `await`; settles when all requests have ended
    */
   close(options?: { grace?: number }): Promise<void>;
