@@ -30,5 +30,12 @@ export async function createEngine(app: App | string | URL, settings: Settings):
   }
   const { createWorkersEngine } = require("./workers") as typeof import("./workers");
   const { minThreads: min, maxThreads: max, maxQueue } = settings;
-  return createWorkersEngine(pathOf(app), { min, max, maxQueue, requestTimeout });
+  const engine = createWorkersEngine(pathOf(app), { min, max, maxQueue, requestTimeout });
+  try {
+    await engine.ready;
+  } catch (error) {
+    await engine.close(0);
+    throw error;
+  }
+  return engine;
 }

@@ -13,6 +13,11 @@ export interface WorkersOptions {
   requestTimeout?: number | undefined;
 }
 
-export function createWorkersEngine(_file: string, _options: WorkersOptions): Engine {
+export interface WorkersEngine extends Engine {
+  /** Settles when the app is loaded; rejected with what that has failed with. */
+  readonly ready: Promise<void>;
+}
+
+export function createWorkersEngine(_file: string, _options: WorkersOptions): WorkersEngine {
   throw new Error("The engine of worker threads is not in this build");
 }
