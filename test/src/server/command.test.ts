@@ -7,26 +7,29 @@ import net from "node:net";
 import { describe, expect, it } from "vitest";
 import { type Certificate, makeCertificate } from "../../compat/certificate";
 import { until } from "../../compat/support";
-import { describeFibers } from "../../support/fibers";
+import { describeFibers, hasFibers } from "../../support/fibers";
 import { ask } from "./behaviours";
 import { Command } from "./command";
 
 /** Answers with the process that runs it; at /held, after a file "release" is there. */
 const app = (text = "hello") => `
   const fs = require("node:fs");
-  const { sleep } = require(process.env.RUNTIME);
+  const { sleepSync } = require("node:timers");
   module.exports = (req) => {
     if (req.url === "/held") {
       fs.appendFileSync("held-" + process.pid, req.url + "\\n");
-      while (!fs.existsSync("release")) sleep(5);
+      while (!fs.existsSync("release")) sleepSync(5);
     }
     if (req.url === "/forever") {
       fs.writeFileSync("forever", "");
-      sleep(3_600_000);
+      sleepSync(3_600_000);
     }
     if (req.url === "/crash") process.nextTick(() => { throw new Error("uncaught, by the app"); });
     return { headers: { "x-pid": process.pid }, body: ${JSON.stringify(text)} };
   };`;
+
+/** What is special about requests in fibers: what the log says, and that an app's failure is that of its process. */
+const itInFibers = it.runIf(hasFibers);
 
 /** The process that has answered. */
 async function pidAt(url: string, options: http.RequestOptions = {}): Promise<number> {
@@ -104,7 +107,7 @@ describeFibers("runtime serve", () => {
       const url = await command.url();
       expect((await ask(url)).body).toBe("hello");
       expect(command.stderr).toMatch(
-        /^runtime serve: serving app.js at http:\/\/127.0.0.1:\d+ \(engine fibers, 1 worker\)\n$/,
+        /^runtime serve: serving app.js at http:\/\/127.0.0.1:\d+ \(engine \w+, 1 worker\)\n$/,
       );
       command.kill(signal);
       expect(await command.end).toEqual({ code: 0, signal: null });
@@ -122,7 +125,7 @@ describeFibers("runtime serve", () => {
     expect((await ask(await new Command({ "app.js": text }).url())).body).toBe("false");
   });
 
-  it("takes its flags to heart", async () => {
+  itInFibers("takes its flags to heart", async () => {
     const flags = "--host localhost --max-fibers 1 --request-timeout 200 --max-body-size 2 --max-header-size 2000";
     const command = new Command({ "app.js": app() }, flags.split(" "));
     const url = await command.url();
@@ -204,7 +207,7 @@ describeFibers("runtime serve", () => {
       expect(await command.end).toEqual({ code: 0, signal: null });
     });
 
-    it("kills those that take too long", async () => {
+    itInFibers("kills those that take too long", async () => {
       const command = new Command({ "app.js": app() }, ["--grace", "100"]);
       const forever = ask(`${await command.url()}/forever`);
       await until(() => existsSync(command.file("forever")));
@@ -282,7 +285,7 @@ describeFibers("runtime serve", () => {
       }
     });
 
-    it("replaces one that an error has ended, and shows the error", async () => {
+    itInFibers("replaces one that an error has ended, and shows the error", async () => {
       const command = new Command({ "app.js": app() });
       const url = await command.url();
       const victim = await pidAt(url);
@@ -304,7 +307,7 @@ describeFibers("runtime serve", () => {
       expect(await pidAt(url)).not.toBe(victim);
     });
 
-    it("waits longer and longer when they die at once", async () => {
+    itInFibers("waits longer and longer when they die at once", async () => {
       const command = new Command({ "app.js": `setTimeout(() => process.exit(3), 20); module.exports = () => ({});` });
       await command.says(/ended with code 3; another one starts in 100 ms[\s\S]* in 200 ms[\s\S]* in 400 ms/);
       command.kill("SIGTERM");
@@ -354,7 +357,7 @@ describeFibers("runtime serve", () => {
 
     it("reloads once more when asked meanwhile, and replaces an old worker that dies meanwhile", async () => {
       const slow = `${app("new")}
-        while (!fs.existsSync("go")) sleep(5);`;
+        while (!fs.existsSync("go")) sleepSync(5);`;
       const command = new Command({ "app.js": app("old") });
       const url = await command.url();
       command.write("app.js", slow);

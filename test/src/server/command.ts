@@ -38,7 +38,7 @@ export class Command {
     this.#child = spawn(
       process.execPath,
       [path.join(root, "dist", "cli.js"), "serve", ...port, ...all, ...Object.keys(files).slice(0, 1)],
-      { cwd: this.directory, env: { ...process.env, RUNTIME: root }, stdio: ["ignore", "pipe", "pipe"] },
+      { cwd: this.directory, stdio: ["ignore", "pipe", "pipe"] },
     );
     for (const name of ["stdout", "stderr"] as const) {
       this.#child[name]?.setEncoding("utf8").on("data", (text) => {
