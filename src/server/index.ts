@@ -91,13 +91,14 @@ class Serving implements AppServer {
 
   async #open(app: App | string | URL): Promise<void> {
     const engine = await createEngine(app, this.#settings);
+    let front: Front | undefined;
     try {
-      const front = new Front(engine, this.#settings);
+      front = new Front(engine, this.#settings);
       if (this.#settings.socket !== undefined) await removeStale(this.#settings.socket);
       await listening(front, this.#settings);
       this.#front = front;
     } catch (error) {
-      await engine.close(0);
+      await (front ?? engine).close(0); // with its access log
       throw error;
     }
   }

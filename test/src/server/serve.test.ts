@@ -1,7 +1,7 @@
 // serve() in a program: what it takes, what it gives, and what is special about requests in fibers.
 import "runtime/patch";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import http, { type IncomingMessage } from "node:http";
 import https from "node:https";
 import net from "node:net";
@@ -506,6 +506,15 @@ describeFibers("the access log", () => {
   it("has to be a file that can be opened", async () => {
     const accessLog = path.join(directory, "no", "such", "folder");
     await expect(serve(() => ({}), { port: 0, accessLog }).ready).rejects.toMatchObject({ code: "ENOENT" });
+  });
+
+  it("is closed where the server cannot listen", async () => {
+    const { address } = await started(() => ({}));
+    const before = readdirSync("/proc/self/fd").length;
+    const options = { port: (address as net.AddressInfo).port, accessLog: logFile };
+    for (let i = 0; i < 5; i++)
+      await expect(serve(() => ({}), options).ready).rejects.toMatchObject({ code: "EADDRINUSE" });
+    expect(readdirSync("/proc/self/fd").length).toBeLessThan(before + 5);
   });
 
   it("does without when the disk is full, and says so once", async () => {
