@@ -45,7 +45,7 @@ async function cut(url: string): Promise<{ status: number | undefined; body: str
 /** Tests of an engine; `options` are for `serve`. */
 export function describeEngine(engine: "fibers" | "workers", options: ServeOptions = {}): void {
   describe(`the engine "${engine}"`, () => {
-    const notes = mkdtempSync(path.join(tmpdir(), "runtime-serve-"));
+    let notes = "";
     let server: AppServer;
     let url: string;
 
@@ -60,6 +60,7 @@ export function describeEngine(engine: "fibers" | "workers", options: ServeOptio
       ask(`${url}/${name}`, more, body);
 
     beforeAll(async () => {
+      notes = mkdtempSync(path.join(tmpdir(), "runtime-serve-"));
       process.env.NOTES = notes;
       server = start();
       await server.ready;
