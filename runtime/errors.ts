@@ -74,6 +74,17 @@ export function fiberLimit(reason: string): CodedError {
   return coded(new Error(`No room for another fiber: ${reason}`), "ERR_FIBER_LIMIT");
 }
 
+/** A file that is to be served has no app in it. */
+export function noApp(file: string): CodedError {
+  return coded(
+    new Error(
+      `${file} exports no app. Export one: module.exports = (req, res) => { ... }, as for http.createServer, or ` +
+        `export default (req) => ({ status: 200, body: "hello" }). A program that listens by itself is for \`runtime run\`.`,
+    ),
+    "ERR_NO_APP",
+  );
+}
+
 /** Thrown by a blocking call whose AbortSignal was aborted; the cause is the signal's reason. As Node's own. */
 export class AbortError extends Error {
   readonly code = "ABORT_ERR";

@@ -32,3 +32,6 @@ export type { Link, Waitable } from "../runtime/sync/waitable";
 export { idle, sleep, wait } from "../runtime/wait";
 /** @internal */
 export * from "./internal";
+export { type AppServer, serve } from "./server";
+export type { Answer, App, Body } from "./server/app";
+export type { ServeOptions } from "./server/options";

@@ -169,8 +169,8 @@ function stripTypes(content: string): string {
   }
 }
 
-/** Node 20 leaves TypeScript to others. True if tsx was loaded for it, which makes CommonJS of all that it is given. */
-function provideTypeScript(filename: string): boolean {
+/** @internal Node 20 leaves TypeScript to others. True if tsx was loaded for it, which makes CommonJS of all that it is given. */
+export function provideTypeScript(filename: string): boolean {
   const extension = path.extname(filename);
   if (![".ts", ".mts", ".cts"].includes(extension) || extension in loader._extensions) return false;
   if ((process.features as { typescript?: unknown }).typescript) return false;

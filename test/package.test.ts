@@ -88,7 +88,7 @@ describe.runIf(once)("the package", () => {
         import http from "node:http";
         import net from "node:net";
         import timers from "node:timers";
-        import { type Fiber, sleep, spawn } from "runtime";
+        import { type App, type Fiber, serve, sleep, spawn } from "runtime";
         import deasync from "runtime/deasync";
         import OldFiber from "runtime/fibers";
         import Future from "runtime/fibers/future";
@@ -97,6 +97,9 @@ describe.runIf(once)("the package", () => {
         const fiber: Fiber<number> = spawn((a: number) => { sleep(1); return a; }, 1);
         const text: Fiber<string> = spawn(() => http.getSync("http://localhost").textSync());
         spawn(() => { timers.sleepSync(3); net.connectSync(1).writeSync("x"); return dns.lookupSync("localhost"); });
+        const app: App = (req) => ({ headers: { "x-a": 1 }, body: req.chunksSync() });
+        serve(app, { port: 0 }).url satisfies string | null;
+        serve((req, res) => res.endSync(req.textSync()));
         // @ts-expect-error a number is not a string
         const wrong: string = fiber.get();`;
       writeFileSync(path.join(program, "program.mts"), text);

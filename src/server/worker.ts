@@ -1,0 +1,68 @@
+// A worker of `runtime serve`: one process that serves the app, and does what the supervisor tells it.
+import fs = require("node:fs");
+
+import { patch } from "../../compat";
+import { createEngine, engineName } from "./engines";
+import { Front } from "./front";
+import { type Handle, listenWith } from "./listening-handle";
+import { isMessage, type Load, type Ready, type Start } from "./messages";
+import { type Settings, settingsOf } from "./options";
+
+/** How often a worker tells the supervisor how many connections it has, in milliseconds. */
+const TELL_EVERY = 1000;
+
+/** @internal Serves what the supervisor's first message names, until it is told to stop. */
+export function serveAsWorker(): void {
+  patch();
+  // Ctrl-C, and the end of a terminal, reach all processes of a terminal: what they mean is for the supervisor to say.
+  for (const signal of ["SIGINT", "SIGHUP"] as const) process.on(signal, () => {});
+  let front: Front | undefined;
+  let grace = 0;
+  const stop = async (within: number, idle: "close" | "keep") => {
+    await front?.close(within, idle);
+    process.exit();
+  };
+  process.on("SIGTERM", () => void stop(grace, "close"));
+  process.on("message", (message: unknown, handle: unknown) => {
+    if (!isMessage(message)) return;
+    if (message.runtime === "stop") void stop(message.grace, message.idle);
+    if (message.runtime === "shed") front?.shed(message.connections);
+    if (message.runtime !== "start") return;
+    const settings = settingsFor(message);
+    grace = settings.grace;
+    open(message.file, settings, handle as Handle).then(
+      (opened) => {
+        front = opened;
+        send({ runtime: "ready", engine: engineName(settings) });
+        if (message.workers > 1)
+          setInterval(() => send({ runtime: "load", connections: opened.connections }), TELL_EVERY);
+      },
+      (error) => {
+        console.error(error);
+        process.exit(1);
+      },
+    );
+  });
+}
+
+function send(message: Ready | Load): void {
+  if (process.connected) process.send?.(message);
+}
+
+function settingsFor({ options, tls }: Start): Settings {
+  if (tls === undefined) return settingsOf(options);
+  return settingsOf({ ...options, tls: { cert: fs.readFileSync(tls.cert), key: fs.readFileSync(tls.key) } });
+}
+
+async function open(file: string, settings: Settings, handle: Handle): Promise<Front> {
+  const front = new Front(await createEngine(file, settings), settings);
+  await new Promise<void>((resolve, reject) => {
+    front.server.once("error", reject);
+    front.server.once("listening", () => {
+      front.server.off("error", reject);
+      resolve();
+    });
+    listenWith(front.server, handle);
+  });
+  return front;
+}

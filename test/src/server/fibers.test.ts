@@ -1,0 +1,5 @@
+import "runtime/patch";
+import { describeFibers } from "../../support/fibers";
+import { describeEngine } from "./behaviours";
+
+describeFibers("serve", () => describeEngine("fibers"));
