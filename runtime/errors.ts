@@ -135,6 +135,48 @@ export function parkedSocket(use: string): CodedError {
   );
 }
 
+/** `use` would need a client's connection in a thread that only handles its request. */
+export function socketElsewhere(use: string): CodedError {
+  return coded(
+    new Error(
+      `${use} of a request's socket: the connection is the main thread's, which this thread sends the response to. Answer ` +
+        "by `res`; for what needs the connection itself (an upgrade), serve with fibers.",
+    ),
+    "ERR_SOCKET_ELSEWHERE",
+  );
+}
+
+/** A module was to be served, and exports nothing that can be. */
+export function noApp(file: string, exported: unknown): CodedError {
+  return coded(
+    new TypeError(`${file} must export an app: a function, by default or by itself. ${received(exported)}`),
+    "ERR_NO_APP",
+  );
+}
+
+export function noTypeScript(): CodedError {
+  return coded(
+    new Error(
+      `Node ${process.version} does not run TypeScript by itself. Install tsx beside the program ` +
+        "(npm install --save-dev tsx), or use Node 22.18 or later.",
+    ),
+    "ERR_NO_TYPESCRIPT",
+  );
+}
+
+/** A worker thread ended where it should not have. */
+export function threadEnded(when: string, code: number): CodedError {
+  return coded(new Error(`The worker thread has ended ${when}, with exit code ${code}`), "ERR_THREAD_ENDED");
+}
+
+/** A request took longer than it may. */
+export function requestTimedOut(ms: number): CodedError {
+  return coded(
+    new Error(`No response after ${ms} ms. The worker thread that had the request was terminated`),
+    "ERR_REQUEST_TIMEOUT",
+  );
+}
+
 /** `option` cannot be passed to the thread that carries out parked calls. */
 export function fiberOnly(option: string): CodedError {
   return coded(

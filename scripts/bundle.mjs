@@ -36,6 +36,7 @@ writeFileSync(
 writeFileSync(path.join(dist, "patch.js"), `"use strict";\n(${one}).patch();\n`);
 writeFileSync(path.join(dist, "run.js"), `"use strict";\nrequire("./index.js").runFileOfNode(__filename);\n`);
 writeFileSync(path.join(dist, "run-given.js"), `"use strict";\nrequire("./index.js").runGiven();\n`);
+writeFileSync(path.join(dist, "serve-thread.js"), `"use strict";\nrequire("./index.js").runThread();\n`);
 
 const tsc = createRequire(import.meta.url).resolve("typescript/bin/tsc");
 execFileSync(process.execPath, [tsc, "-p", "tsconfig.json", "--emitDeclarationOnly"], { cwd: root, stdio: "inherit" });

@@ -1,0 +1,10 @@
+// What is behind a server: the part that differs from engine to engine.
+import type http = require("node:http");
+
+/** What runs an app's requests. The server in front of it (listening, TLS, limits, access log, shutdown, reload) is the same for all. */
+export interface Engine {
+  /** Handles one request of Node's http(s) server, from the first byte of its head to the end of its response. Never throws. */
+  handle(req: http.IncomingMessage, res: http.ServerResponse): void;
+  /** Accept no more work; resolves when all of it has ended. After `grace` milliseconds what still runs is killed (fibers) or terminated (threads). */
+  close(grace: number): Promise<void>;
+}

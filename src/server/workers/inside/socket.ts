@@ -1,0 +1,70 @@
+// The client's connection as an app sees it: the real one is the main thread's.
+import net = require("node:net");
+
+import { socketElsewhere } from "../../../../runtime/errors";
+import type { Outbound } from "./outbound";
+
+type WriteCallback = (error?: Error | null) => void;
+
+export class ClientSocket extends net.Socket {
+  readonly #outbound: Outbound;
+  readonly #destroyed: () => void;
+  #answering = false;
+
+  /**
+   * @param facts properties of the real one
+   * @param destroyed called when this one is
+   */
+  constructor(facts: Record<string, unknown>, outbound: Outbound, destroyed: () => void) {
+    super({ allowHalfOpen: true });
+    this.#outbound = outbound;
+    this.#destroyed = destroyed;
+    for (const [name, value] of Object.entries({ ...facts, pending: false })) {
+      Object.defineProperty(this, name, { value, configurable: true, enumerable: true, writable: true });
+    }
+  }
+
+  /** Runs `fn`, in which the response writes to this socket. Nobody else may. */
+  answer<T>(fn: () => T): T {
+    this.#answering = true;
+    try {
+      return fn();
+    } finally {
+      this.#answering = false;
+    }
+  }
+
+  // biome-ignore lint/suspicious/noExplicitAny: as in Node, the arguments are optional from the left
+  override write(...args: any[]): boolean {
+    if (!this.#answering) throw socketElsewhere("write()");
+    return Reflect.apply(super.write, this, args);
+  }
+
+  // biome-ignore lint/suspicious/noExplicitAny: the same
+  override end(...args: any[]): this {
+    if (args.some((arg) => arg != null && typeof arg !== "function")) throw socketElsewhere("end() with data");
+    return this.destroy();
+  }
+
+  override _read(): void {}
+
+  override _write(chunk: Buffer | string, encoding: BufferEncoding, callback: WriteCallback): void {
+    this.#outbound.write([{ chunk, encoding }], callback);
+  }
+
+  override _writev(chunks: { chunk: Buffer | string; encoding: BufferEncoding }[], callback: WriteCallback): void {
+    this.#outbound.write(chunks, callback);
+  }
+
+  override _destroy(error: Error | null, callback: WriteCallback): void {
+    this.#destroyed();
+    super._destroy(error, callback);
+  }
+
+  override address(): net.AddressInfo | Record<string, never> {
+    const { localAddress, localFamily, localPort } = this;
+    return localAddress === undefined
+      ? {}
+      : ({ address: localAddress, family: localFamily, port: localPort } as net.AddressInfo);
+  }
+}
