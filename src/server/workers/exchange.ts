@@ -8,7 +8,7 @@ import { type Chunk, type FromThread, type Output, type RequestHead, Shared, typ
 import type { Thread } from "./thread";
 
 type Request = http.IncomingMessage & { joinDuplicateHeaders?: boolean | null };
-type Response = http.ServerResponse & { _writeRaw(data: string, encoding: string): void };
+type Response = http.ServerResponse & { _contentLength: number; _writeRaw(data: string, encoding: string): void };
 
 export class Exchange {
   readonly req: http.IncomingMessage;
@@ -93,6 +93,7 @@ export class Exchange {
     if (head !== null) {
       if (!head.keepAlive) res.shouldKeepAlive = false;
       res.sendDate = false; // the thread's has it, or was told not to
+      if (head.length !== undefined) (res as Response)._contentLength = head.length;
       for (const name of head.removed) res.removeHeader(name);
       res.writeHead(head.status, head.message, head.headers);
     }
@@ -139,11 +140,6 @@ export class Exchange {
     if (!this.#over) refuse(this.res, status, headers);
     this.#over = true;
     this.finish();
-  }
-
-  /** Where it is handled. */
-  get thread(): Thread | null {
-    return this.#thread;
   }
 }
 

@@ -35,8 +35,9 @@ export interface WorkersOptions {
   /** Requests that may wait for a thread; those above that are answered with 503. Default: 10,000. */
   maxQueue?: number | undefined;
   /**
-   * Milliseconds from a request's head until its response has ended, and the handler has returned. Then its thread is terminated, and the client is answered
-   * with 504; or its connection is cut, where the response has begun. Default: Infinity.
+   * Milliseconds that a request may have a thread: until the response has ended, and the handler has returned. Then the
+   * thread is terminated, and the client is answered with 504; or its connection is cut, where the response has begun. Who
+   * has waited for a thread for as long is answered with 503. Default: Infinity.
    */
   requestTimeout?: number | undefined;
   /** The most memory that a thread may use, as for `new Worker`. Default: Node's. */
@@ -127,10 +128,13 @@ class Scheduler implements WorkersEngine, ThreadObserver {
       if (place?.linked) exchange.finish();
       if (place) this.#waiting.remove(place);
     });
-    exchange.expiry = expire(this.#settings.requestTimeout, () => this.#timeOut(exchange, place));
     if (thread) this.#begin(thread, exchange);
     else {
       place = this.#waiting.append(exchange);
+      exchange.expiry = expire(this.#settings.requestTimeout, () => {
+        if (place) this.#waiting.remove(place);
+        exchange.fail(503, LATER);
+      });
       this.#grow();
     }
   }
@@ -145,6 +149,8 @@ class Scheduler implements WorkersEngine, ThreadObserver {
     this.#idleTimers.get(thread)?.cancel();
     this.#idleTimers.delete(thread);
     thread.exchange = exchange;
+    exchange.expiry?.cancel();
+    exchange.expiry = expire(this.#settings.requestTimeout, () => this.#timeOut(thread, exchange));
     exchange.begin(thread);
   }
 
@@ -222,13 +228,7 @@ class Scheduler implements WorkersEngine, ThreadObserver {
     return true;
   }
 
-  #timeOut(exchange: Exchange, place: Place<Exchange> | null): void {
-    const { thread } = exchange;
-    if (thread === null) {
-      if (place) this.#waiting.remove(place);
-      exchange.fail(503, LATER);
-      return;
-    }
+  #timeOut(thread: Thread, exchange: Exchange): void {
     logFailure(exchange.req, requestTimedOut(this.#settings.requestTimeout));
     thread.exchange = null;
     this.#terminate(thread);

@@ -81,6 +81,8 @@ export interface ResponseHead {
   headers: string[];
   /** What the app has chosen for the connection after this response. */
   keepAlive: boolean;
+  /** Of the body, in bytes, where Node knows it and the app has not told. */
+  length: number | undefined;
   /** Headers that the app has removed: Node is not to add them. */
   removed: string[];
 }

@@ -11,6 +11,7 @@ export class Link {
   readonly #port: MessagePort;
   readonly #shared: Int32Array;
   #receive: (message: ToThread) => void = () => {};
+  #fetching = 0;
 
   constructor(port: MessagePort, shared: Int32Array) {
     this.#port = port;
@@ -25,6 +26,11 @@ export class Link {
 
   post(message: FromThread, transfer: ArrayBuffer[] = []): void {
     this.#port.postMessage(message, transfer);
+  }
+
+  /** Whether what is received now was fetched, in the middle of whatever the app does. */
+  get fetching(): boolean {
+    return this.#fetching > 0;
   }
 
   /** Takes what has come already. */
@@ -44,7 +50,12 @@ export class Link {
   #take(): boolean {
     const received = receiveMessageOnPort(this.#port);
     if (received === undefined) return false;
-    this.#receive(received.message);
+    this.#fetching++;
+    try {
+      this.#receive(received.message);
+    } finally {
+      this.#fetching--;
+    }
     return true;
   }
 

@@ -23,9 +23,8 @@ export class Inbound {
   #taken = 0;
   /** Bytes that it was given after its buffer was full. */
   #kept = 0;
-  /** What has come while a listener is being given what came before it. */
+  /** What has come in the middle of something. */
   readonly #backlog: (Uint8Array | string[])[] = [];
-  #giving = false;
 
   constructor(head: RequestHead, socket: net.Socket, link: Link) {
     this.#link = link;
@@ -69,16 +68,11 @@ export class Inbound {
     (this.req as Filled)._dump();
   }
 
-  // A listener for "data" may block to write, and more may come then. It is given that after it has returned.
+  // Who blocks, to write, is not to get events in the middle of that: it may be a listener of just those.
   #give(part: Uint8Array | string[]): void {
     this.#backlog.push(part);
-    if (this.#giving) return;
-    this.#giving = true;
-    try {
-      this.#giveAll();
-    } finally {
-      this.#giving = false;
-    }
+    if (this.#link.fetching) process.nextTick(() => this.#giveAll());
+    else this.#giveAll();
   }
 
   #giveAll(): void {

@@ -30,6 +30,8 @@ export class Responding {
   readonly #link: Link;
   #removedConnection = false;
   #chunked = false;
+  /** Headers that the app has given, in one of Node's forms. */
+  #given: unknown = undefined;
   #ended = false;
 
   /** @param finished called when all of it has been handed on */
@@ -66,12 +68,12 @@ export class Responding {
     hide(res, {
       _storeHeader: (...args: unknown[]) => {
         Reflect.apply(_storeHeader, res, args);
+        this.#given = args[1];
         // From here on a body passes as it is. The main thread's response does the rest.
         this.#chunked = res.chunkedEncoding;
         res.chunkedEncoding = false;
       },
       _send: (...args: unknown[]) => {
-        this.#link.poll(); // the client may have gone
         if (!res._headerSent && res._header !== null) {
           res._headerSent = true;
           this.#outbound.head(this.#head(res._header));
@@ -83,6 +85,7 @@ export class Responding {
         return this.#socket.answer(() => Reflect.apply(_writeRaw, res, args));
       },
       write: (...args: unknown[]) => {
+        this.#link.poll(); // the client may have gone
         const corked = this.#socket.writableCorked > 0;
         const room = Reflect.apply(write, res, args);
         // Node holds what is written in one turn of the event loop back, to send it together. This turn may take long.
@@ -132,8 +135,15 @@ export class Responding {
     const { statusCode: status, statusMessage: message, shouldKeepAlive: keepAlive } = this.#res;
     const removed: string[] = [];
     if (this.#removedConnection) removed.push("connection");
+    let length: number | undefined;
+    // What Node itself has added is last, and for the main thread's response to add, where Node would.
+    const name = headers.at(-2)?.toLowerCase();
     if (!this.#chunked && !/\r\ncontent-length:/i.test(header)) removed.push("transfer-encoding", "content-length");
-    return { status, message, headers, keepAlive, removed };
+    else if ((name === "content-length" || name === "transfer-encoding") && !isGiven(name, this.#given)) {
+      const [, value] = headers.splice(-2);
+      if (name === "content-length") length = Number(value);
+    }
+    return { status, message, headers, keepAlive, length, removed };
   }
 
   /** 100, 102, 103: those come before the head. */
@@ -182,4 +192,14 @@ export class Responding {
 
 function writeAfterEnd(): Error {
   return Object.assign(new Error("write after end"), { code: "ERR_STREAM_WRITE_AFTER_END" });
+}
+
+function isGiven(name: string, headers: unknown): boolean {
+  if (typeof headers !== "object" || headers === null) return false;
+  const names = !Array.isArray(headers)
+    ? Object.keys(headers)
+    : Array.isArray(headers[0])
+      ? headers.map(([name]) => name)
+      : headers.filter((_, at) => at % 2 === 0);
+  return names.some((one) => String(one).toLowerCase() === name);
 }
