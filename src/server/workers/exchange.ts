@@ -1,10 +1,20 @@
 // One request and its response, carried between Node's server and the thread that handles it.
 import type http = require("node:http");
+import type net = require("node:net");
 import type tls = require("node:tls");
 
 import type { Expiry } from "../../../runtime/clock";
 import { logFailure, refuse } from "../failure";
-import { type Chunk, type FromThread, type Output, type RequestHead, Shared, type ToThread, WINDOW } from "./protocol";
+import {
+  type Chunk,
+  type FromThread,
+  type Output,
+  type RequestHead,
+  Shared,
+  type SocketFacts,
+  type ToThread,
+  WINDOW,
+} from "./protocol";
 import type { Thread } from "./thread";
 
 type Request = http.IncomingMessage & { joinDuplicateHeaders?: boolean | null };
@@ -158,15 +168,17 @@ function headOf(req: Request, res: http.ServerResponse): RequestHead {
   };
 }
 
-function socketFacts(socket: http.IncomingMessage["socket"]): Record<string, unknown> {
+function socketFacts(socket: net.Socket): SocketFacts {
   const { remoteAddress, remotePort, remoteFamily, localAddress, localPort, localFamily } = socket;
-  const facts = { remoteAddress, remotePort, remoteFamily, localAddress, localPort, localFamily };
-  if (!("encrypted" in socket)) return facts;
+  const encrypted = "encrypted" in socket ? secureFacts(socket as tls.TLSSocket) : undefined;
+  return { remoteAddress, remotePort, remoteFamily, localAddress, localPort, localFamily, encrypted };
+}
+
+function secureFacts(socket: tls.TLSSocket): Record<string, unknown> {
   const { encrypted, authorized, authorizationError, alpnProtocol, servername } = socket as tls.TLSSocket & {
-    servername?: string;
+    servername: string | false;
   };
   return {
-    ...facts,
     encrypted,
     authorized,
     authorizationError: authorizationError && String(authorizationError),

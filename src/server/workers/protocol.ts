@@ -47,8 +47,19 @@ export interface RequestHead {
   /** Whether a body follows. */
   hasBody: boolean;
   keepAlive: boolean;
-  /** Properties of its socket that can be sent. */
-  socket: Record<string, unknown>;
+  socket: SocketFacts;
+}
+
+/** What can be told of a connection. */
+export interface SocketFacts {
+  remoteAddress: string | undefined;
+  remotePort: number | undefined;
+  remoteFamily: string | undefined;
+  localAddress: string | undefined;
+  localPort: number | undefined;
+  localFamily: string | undefined;
+  /** Properties that a TLS socket has besides. */
+  encrypted: Record<string, unknown> | undefined;
 }
 
 export type FromThread =

@@ -7,6 +7,8 @@ import type { ThreadData } from "../protocol";
 import { Handling } from "./handling";
 import { Link } from "./link";
 import { loadApp } from "./load";
+import { teachRequests } from "./request";
+import { teachResponses } from "./response";
 
 /** @internal The program of a thread. What the app fails with while it loads goes uncaught. */
 export async function runThread(): Promise<void> {
@@ -15,6 +17,8 @@ export async function runThread(): Promise<void> {
   else process.env.RUNTIME_SWITCH = forcedSwitch; // for the app's children
   process.argv[1] = file;
   patch();
+  teachRequests();
+  teachResponses();
   const link = new Link(port, shared);
   const handler = handlerOf(await loadApp(file));
   let handling: Handling | null = null;

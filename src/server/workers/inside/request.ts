@@ -5,7 +5,7 @@ import type net = require("node:net");
 import { checkEncoding, checkSize } from "../../../../compat/stream";
 import { prematureClose } from "../../../../runtime/park/operations/streams";
 import { type RequestHead, WINDOW } from "../protocol";
-import { hide } from "./hide";
+import { intercept } from "./intercept";
 import type { Link } from "./link";
 
 /** What Node's parser uses of a message. */
@@ -14,7 +14,21 @@ type Filled = http.IncomingMessage & {
   _addHeaderLines(lines: string[], count: number): void;
   _read(size: number): void;
   _dump(): void;
+  [INBOUND]: Inbound;
 };
+
+const INBOUND = Symbol("inbound");
+
+const { _read } = http.IncomingMessage.prototype;
+
+/** Teaches Node's class to be filled from messages. After the patch. */
+export function teachRequests(): void {
+  intercept<Inbound>(http.IncomingMessage.prototype, INBOUND, {
+    _read: (inbound, args) => inbound.read(args),
+    readSync: (inbound, [size]) => inbound.readSync(size),
+    textSync: (inbound, [encoding]) => inbound.textSync(encoding),
+  });
+}
 
 export class Inbound {
   readonly req: http.IncomingMessage;
@@ -34,17 +48,15 @@ export class Inbound {
     const httpVersion = `${httpVersionMajor}.${httpVersionMinor}`;
     Object.assign(req, { method, url, httpVersionMajor, httpVersionMinor, httpVersion, joinDuplicateHeaders });
     req._addHeaderLines(head.headers, head.headers.length);
-    const { _read } = req;
-    hide(req, {
-      _read: (size: number) => {
-        Reflect.apply(_read, req, [size]);
-        this.#take(this.#kept);
-        this.#kept = 0;
-      },
-      readSync: (size?: number) => this.#readSync(size),
-      textSync: (encoding?: BufferEncoding) => this.#textSync(encoding),
-    });
+    req[INBOUND] = this;
     if (!head.hasBody) this.complete([]);
+  }
+
+  /** The app wants more. */
+  read(args: never[]): void {
+    Reflect.apply(_read, this.req, args);
+    this.#take(this.#kept);
+    this.#kept = 0;
   }
 
   chunk(chunk: Uint8Array): void {
@@ -100,7 +112,7 @@ export class Inbound {
     this.#taken = 0;
   }
 
-  #readSync(size?: number): Buffer | string | null {
+  readSync(size?: number): Buffer | string | null {
     checkSize(size);
     const { req } = this;
     // Asked for nothing, a stream never has it.
@@ -116,10 +128,10 @@ export class Inbound {
     }
   }
 
-  #textSync(encoding: BufferEncoding = "utf8"): string {
+  textSync(encoding: BufferEncoding = "utf8"): string {
     checkEncoding(encoding);
     const pieces: (Buffer | string)[] = [];
-    for (let chunk = this.#readSync(); chunk !== null; chunk = this.#readSync()) pieces.push(chunk);
+    for (let chunk = this.readSync(); chunk !== null; chunk = this.readSync()) pieces.push(chunk);
     if (pieces.every((piece) => typeof piece === "string")) return pieces.join("");
     return Buffer.concat(pieces as Buffer[]).toString(encoding);
   }

@@ -3,7 +3,7 @@ import http = require("node:http");
 
 import { prematureClose, streamDestroyed } from "../../../../runtime/park/operations/streams";
 import type { ResponseHead } from "../protocol";
-import { hide } from "./hide";
+import { intercept } from "./intercept";
 import type { Link } from "./link";
 import type { Outbound } from "./outbound";
 import type { ClientSocket } from "./socket";
@@ -20,7 +20,26 @@ type Response = http.ServerResponse & {
   _storeHeader(firstLine: string, headers: unknown): void;
   _send(data: unknown, ...rest: unknown[]): boolean;
   _writeRaw(data: unknown, encoding: unknown, callback?: unknown, ...rest: unknown[]): boolean;
+  _removedConnection: boolean;
+  [RESPONDING]: Responding;
 };
+
+const RESPONDING = Symbol("responding");
+
+const { _storeHeader, _send, _writeRaw, write, end } = http.ServerResponse.prototype as Response;
+
+/** Teaches Node's class to hand its output over. After the patch. */
+export function teachResponses(): void {
+  intercept<Responding>(http.ServerResponse.prototype, RESPONDING, {
+    _storeHeader: (responding, args) => responding.storeHeader(args),
+    _send: (responding, args) => responding.send(args),
+    _writeRaw: (responding, args) => responding.writeRaw(args),
+    write: (responding, args) => responding.write(args),
+    end: (responding, args) => responding.end(args),
+    writeSync: (responding, args) => responding.writeSync(...(args as [])),
+    endSync: (responding, args) => responding.endSync(...(args as [])),
+  });
+}
 
 export class Responding {
   readonly res: http.ServerResponse;
@@ -49,7 +68,7 @@ export class Responding {
     const res = new http.ServerResponse(req) as Response;
     this.res = this.#res = res;
     res.shouldKeepAlive = keepAlive;
-    this.#takeOutput();
+    res[RESPONDING] = this;
     res.assignSocket(socket);
     socket.on("drain", () => this.#drain());
     socket.on("timeout", () => {
@@ -62,66 +81,63 @@ export class Responding {
     });
   }
 
-  #takeOutput(): void {
+  storeHeader(args: unknown[]): void {
     const res = this.#res;
-    const { _storeHeader, _send, _writeRaw, write, end } = res;
-    hide(res, {
-      _storeHeader: (...args: unknown[]) => {
-        Reflect.apply(_storeHeader, res, args);
-        this.#given = args[1];
-        // From here on a body passes as it is. The main thread's response does the rest.
-        this.#chunked = res.chunkedEncoding;
-        res.chunkedEncoding = false;
-      },
-      _send: (...args: unknown[]) => {
-        if (!res._headerSent && res._header !== null) {
-          res._headerSent = true;
-          this.#outbound.head(this.#head(res._header));
-        }
-        return Reflect.apply(_send, res, args);
-      },
-      _writeRaw: (...args: unknown[]) => {
-        if (!res._headerSent) return this.#informational(args);
-        return this.#socket.answer(() => Reflect.apply(_writeRaw, res, args));
-      },
-      write: (...args: unknown[]) => {
-        this.#link.poll(); // the client may have gone
-        const corked = this.#socket.writableCorked > 0;
-        const room = Reflect.apply(write, res, args);
-        // Node holds what is written in one turn of the event loop back, to send it together. This turn may take long.
-        if (!corked && this.#socket.writableCorked > 0) this.#socket.uncork();
-        return room;
-      },
-      end: (...args: unknown[]) => {
-        this.#outbound.together(() => {
-          Reflect.apply(end, res, args);
-          this.#end();
-        });
-        return res;
-      },
-      writeSync: (chunk: unknown, encoding?: BufferEncoding) => {
-        this.#checkThere("write");
-        if (res.writableEnded) throw writeAfterEnd();
-        res.write(chunk, encoding as BufferEncoding);
-        this.#parkUntilTaken();
-      },
-      endSync: (chunk?: unknown, encoding?: BufferEncoding) => {
-        if (res.writableEnded && chunk == null) return;
-        this.#checkThere("end");
-        if (res.writableEnded) throw writeAfterEnd();
-        res.end(chunk, encoding as BufferEncoding);
-        this.#parkUntilTaken();
-        this.#end();
-      },
+    this.#given = args[1];
+    // Connection headers that Node adds are for the main thread's response to add.
+    this.#removedConnection = res._removedConnection;
+    res._removedConnection = true;
+    Reflect.apply(_storeHeader, res, args);
+    // From here on a body passes as it is. The main thread's response does the rest.
+    this.#chunked = res.chunkedEncoding;
+    res.chunkedEncoding = false;
+  }
+
+  send(args: unknown[]): boolean {
+    const res = this.#res;
+    if (!res._headerSent && res._header !== null) {
+      res._headerSent = true;
+      this.#outbound.head(this.#head(res._header));
+    }
+    return Reflect.apply(_send, res, args);
+  }
+
+  writeRaw(args: unknown[]): boolean {
+    if (!this.#res._headerSent) return this.#informational(args);
+    return this.#socket.answer(() => Reflect.apply(_writeRaw, this.#res, args));
+  }
+
+  write(args: unknown[]): boolean {
+    this.#link.poll(); // the client may have gone
+    const corked = this.#socket.writableCorked > 0;
+    const room = Reflect.apply(write, this.#res, args);
+    // Node holds what is written in one turn of the event loop back, to send it together. This turn may take long.
+    if (!corked && this.#socket.writableCorked > 0) this.#socket.uncork();
+    return room;
+  }
+
+  end(args: unknown[]): http.ServerResponse {
+    this.#outbound.together(() => {
+      Reflect.apply(end, this.#res, args);
+      this.#end();
     });
-    // Connection headers that Node adds are for the main thread's response to add. It asks, and notes, here.
-    Object.defineProperty(res, "_removedConnection", {
-      get: () => true,
-      set: (removed) => {
-        this.#removedConnection = removed;
-      },
-      configurable: true,
-    });
+    return this.#res;
+  }
+
+  writeSync(chunk?: unknown, encoding?: BufferEncoding): void {
+    this.#checkThere("write");
+    if (this.#res.writableEnded) throw writeAfterEnd();
+    this.#res.write(chunk, encoding as BufferEncoding);
+    this.#parkUntilTaken();
+  }
+
+  endSync(chunk?: unknown, encoding?: BufferEncoding): void {
+    if (this.#res.writableEnded && chunk == null) return;
+    this.#checkThere("end");
+    if (this.#res.writableEnded) throw writeAfterEnd();
+    this.#res.end(chunk, encoding as BufferEncoding);
+    this.#parkUntilTaken();
+    this.#end();
   }
 
   #head(header: string): ResponseHead {

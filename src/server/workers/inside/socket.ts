@@ -2,6 +2,7 @@
 import net = require("node:net");
 
 import { socketElsewhere } from "../../../../runtime/errors";
+import type { SocketFacts } from "../protocol";
 import type { Outbound } from "./outbound";
 
 type WriteCallback = (error?: Error | null) => void;
@@ -9,19 +10,19 @@ type WriteCallback = (error?: Error | null) => void;
 export class ClientSocket extends net.Socket {
   readonly #outbound: Outbound;
   readonly #destroyed: () => void;
+  readonly #facts: SocketFacts;
   #answering = false;
 
   /**
-   * @param facts properties of the real one
+   * @param facts what the real one is
    * @param destroyed called when this one is
    */
-  constructor(facts: Record<string, unknown>, outbound: Outbound, destroyed: () => void) {
+  constructor(facts: SocketFacts, outbound: Outbound, destroyed: () => void) {
     super({ allowHalfOpen: true });
     this.#outbound = outbound;
     this.#destroyed = destroyed;
-    for (const [name, value] of Object.entries({ ...facts, pending: false })) {
-      Object.defineProperty(this, name, { value, configurable: true, enumerable: true, writable: true });
-    }
+    this.#facts = facts;
+    if (facts.encrypted) Object.assign(this, facts.encrypted);
   }
 
   /** Runs `fn`, in which the response writes to this socket. Nobody else may. */
@@ -62,9 +63,23 @@ export class ClientSocket extends net.Socket {
   }
 
   override address(): net.AddressInfo | Record<string, never> {
-    const { localAddress, localFamily, localPort } = this;
+    const { localAddress, localFamily, localPort } = this.#facts;
     return localAddress === undefined
       ? {}
       : ({ address: localAddress, family: localFamily, port: localPort } as net.AddressInfo);
+  }
+
+  // TypeScript has these as properties. Node has them as accessors, as here, which ask its handle.
+  static {
+    const facts = ["remoteAddress", "remotePort", "remoteFamily", "localAddress", "localPort", "localFamily"] as const;
+    for (const name of facts) {
+      Object.defineProperty(ClientSocket.prototype, name, {
+        get(this: ClientSocket) {
+          return this.#facts[name];
+        },
+        configurable: true,
+      });
+    }
+    Object.defineProperty(ClientSocket.prototype, "pending", { value: false, configurable: true });
   }
 }
