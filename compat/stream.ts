@@ -73,12 +73,12 @@ export type PipelinePart =
   // biome-ignore lint/suspicious/noExplicitAny: whatever the stream before it gives
   | ((source: any, options: { signal: AbortSignal }) => AsyncIterable<unknown> | Iterable<unknown> | Promise<unknown>);
 
-function readSync(this: Readable, size?: number): Chunk | null {
+export function readSync(this: Readable, size?: number): Chunk | null {
   checkSize(size);
   return carryOut(this, readChunk(this, size), readSync);
 }
 
-function* chunksSync(this: Readable): Generator<Chunk, void, undefined> {
+export function* chunksSync(this: Readable): Generator<Chunk, void, undefined> {
   let ended = false;
   try {
     for (let chunk = this.readSync(); chunk !== null; chunk = this.readSync()) yield chunk;
@@ -88,7 +88,7 @@ function* chunksSync(this: Readable): Generator<Chunk, void, undefined> {
   }
 }
 
-function textSync(this: Readable, encoding: BufferEncoding = "utf8"): string {
+export function textSync(this: Readable, encoding: BufferEncoding = "utf8"): string {
   checkEncoding(encoding);
   return carryOut(this, readText(this, encoding), textSync);
 }

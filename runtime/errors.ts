@@ -63,6 +63,17 @@ export function fiberLimit(reason: string): CodedError {
   return coded(new Error(`No room for another fiber: ${reason}`), "ERR_FIBER_LIMIT");
 }
 
+/** A file that is to be served has no app in it. */
+export function noApp(file: string): CodedError {
+  return coded(
+    new Error(
+      `${file} exports no app. Export one: module.exports = (req, res) => { ... }, as for http.createServer, or ` +
+        `export default (req) => ({ status: 200, body: "hello" }). A program that listens by itself is for \`runtime run\`.`,
+    ),
+    "ERR_NO_APP",
+  );
+}
+
 /** Thrown by a blocking call whose AbortSignal was aborted; the cause is the signal's reason. As Node's own. */
 export class AbortError extends Error {
   readonly code = "ABORT_ERR";
@@ -143,24 +154,6 @@ export function socketElsewhere(use: string): CodedError {
         "by `res`; for what needs the connection itself (an upgrade), serve with fibers.",
     ),
     "ERR_SOCKET_ELSEWHERE",
-  );
-}
-
-/** A module was to be served, and exports nothing that can be. */
-export function noApp(file: string, exported: unknown): CodedError {
-  return coded(
-    new TypeError(`${file} must export an app: a function, by default or by itself. ${received(exported)}`),
-    "ERR_NO_APP",
-  );
-}
-
-export function noTypeScript(): CodedError {
-  return coded(
-    new Error(
-      `Node ${process.version} does not run TypeScript by itself. Install tsx beside the program ` +
-        "(npm install --save-dev tsx), or use Node 22.18 or later.",
-    ),
-    "ERR_NO_TYPESCRIPT",
   );
 }
 

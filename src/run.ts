@@ -9,18 +9,18 @@ import vm = require("node:vm");
 import { isMainThread } from "node:worker_threads";
 
 import { patch } from "../compat";
-import { type CodedError, FiberExit } from "../runtime/errors";
+import { FiberExit } from "../runtime/errors";
 import { exitWasCalled } from "../runtime/guards/exit";
 import { info } from "../runtime/info";
 import { loadMain } from "../runtime/loader-stack";
 import { runProgram, UNSETTLED } from "../runtime/main-fiber";
-import { provideTypeScript } from "./typescript";
 
 type Compile = (this: NodeJS.Module, content: string, filename: string, format?: string) => unknown;
 
 const loader = Module as unknown as {
   _load(request: string, parent: null, isMain: boolean): unknown;
   _findPath(request: string, paths: null, isMain: boolean): string | false;
+  _extensions: Record<string, unknown>;
   prototype: { _compile: Compile };
   runMain(main?: string): void;
   stripTypeScriptTypes?(source: string): string;
@@ -36,7 +36,7 @@ export function runFile(program: string): void {
   patch();
   const main = path.resolve(program);
   Object.assign(process, { mainModule: undefined }); // the command was; Node sets it, for CommonJS
-  const byTsx = provideTypeScriptOrExit(loader._findPath(main, null, true) || main);
+  const byTsx = provideTypeScript(loader._findPath(main, null, true) || main);
   if (info().switch !== "none") runProgram(() => load(main));
   else if (byTsx) loader._load(main, null, true);
   else nodeRunMain(main);
@@ -169,13 +169,21 @@ function stripTypes(content: string): string {
   }
 }
 
-/** True if tsx was loaded, which makes CommonJS of all that it is given. */
-function provideTypeScriptOrExit(filename: string): boolean {
+/** @internal Node 20 leaves TypeScript to others. True if tsx was loaded for it, which makes CommonJS of all that it is given. */
+export function provideTypeScript(filename: string): boolean {
+  const extension = path.extname(filename);
+  if (![".ts", ".mts", ".cts"].includes(extension) || extension in loader._extensions) return false;
+  if ((process.features as { typescript?: unknown }).typescript) return false;
+  const require = Module.createRequire(filename);
   try {
-    return provideTypeScript(filename);
+    require("tsx/cjs");
+    return true;
   } catch (error) {
-    if ((error as CodedError).code !== "ERR_NO_TYPESCRIPT") throw error;
-    process.stderr.write(`runtime: ${(error as CodedError).message}\n`);
+    if ((error as NodeJS.ErrnoException).code !== "MODULE_NOT_FOUND") throw error;
+    process.stderr.write(
+      `runtime: Node ${process.version} does not run TypeScript by itself. Install tsx beside the program ` +
+        "(npm install --save-dev tsx), or use Node 22.18 or later.\n",
+    );
     process.exit(1);
   }
 }

@@ -92,7 +92,7 @@ export class Exchange {
     try {
       this.#send(output);
     } catch (error) {
-      logFailure(this.req, error);
+      logFailure(this.req, this.res, error);
       this.fail(500);
     }
   }

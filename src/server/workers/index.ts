@@ -26,7 +26,7 @@ import { Exchange } from "./exchange";
 import { Thread, type ThreadObserver } from "./thread";
 
 export interface WorkersOptions {
-  /** Threads that are always there. Default: 1. */
+  /** Threads that are always there; one is, until it has loaded the app. Default: 1. */
   min?: number | undefined;
   /** The most that there may be. Default: 64. */
   max?: number | undefined;
@@ -60,7 +60,7 @@ export function createWorkersEngine(file: string, options: WorkersOptions = {}):
   if (typeof file !== "string") throw invalidArgument("file", "of type string", file);
   const { min = 1, max = Math.max(64, min), idleTimeout = 10_000, maxQueue = 10_000 } = options;
   const { requestTimeout = Number.POSITIVE_INFINITY, resourceLimits } = options;
-  checkCount(min, "options.min", 1);
+  checkCount(min, "options.min");
   checkCount(max, "options.max", 1);
   if (min > max) throw outOfRange("options.min", `at most options.max, ${max}`, min);
   checkDuration(idleTimeout, "options.idleTimeout");
@@ -168,7 +168,8 @@ class Scheduler implements WorkersEngine, ThreadObserver {
     const { size } = this.#threads;
     // One that is to end, and is deep in native code, may take its time. Not any number of them, though.
     if (size >= max || size + this.#leaving.size >= 2 * max) return false;
-    return (size < min && this.#closing === null) || this.#waiting.size > this.#starting;
+    const least = this.#everLoaded ? min : Math.max(1, min);
+    return (size < least && this.#closing === null) || this.#waiting.size > this.#starting;
   }
 
   loaded(thread: Thread): void {
@@ -229,7 +230,7 @@ class Scheduler implements WorkersEngine, ThreadObserver {
   }
 
   #timeOut(thread: Thread, exchange: Exchange): void {
-    logFailure(exchange.req, requestTimedOut(this.#settings.requestTimeout));
+    logFailure(exchange.req, exchange.res, requestTimedOut(this.#settings.requestTimeout));
     thread.exchange = null;
     this.#terminate(thread);
     exchange.fail(504);
@@ -250,7 +251,7 @@ class Scheduler implements WorkersEngine, ThreadObserver {
   #lose({ exchange }: Thread, error: unknown): void {
     if (exchange === null) console.error("A worker thread that had no request has failed:", error);
     else {
-      logFailure(exchange.req, error);
+      logFailure(exchange.req, exchange.res, error);
       exchange.fail(500);
     }
   }

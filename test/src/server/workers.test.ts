@@ -366,7 +366,7 @@ describe("an app", () => {
   });
 
   it("may be written in TypeScript", async () => {
-    const { port } = await serve("typed.mts");
+    const { port } = await serve("typed.cts");
     expect((await ask(port, "/path")).body).toBe("typed /path");
   });
 });
@@ -456,6 +456,12 @@ describe("the pool", () => {
     expect((await ask(port, "/thread")).status).toBe(200);
   });
 
+  it("may shrink to nothing", async () => {
+    const { port, engine } = await serve("blocking.cjs", { min: 0, idleTimeout: 20 });
+    await until(() => engine.counts.threads === 0);
+    expect((await ask(port, "/thread")).status).toBe(200);
+  });
+
   it("has the least number from the start", async () => {
     const { engine } = await serve("blocking.cjs", { min: 3, max: 4 });
     await until(() => engine.counts.threads === 3);
@@ -504,7 +510,7 @@ describe("the pool", () => {
     };
     expect(
       [
-        { min: 0 },
+        { min: -1 },
         { max: 1.5 },
         { min: 5, max: 4 },
         { idleTimeout: -1 },
@@ -642,7 +648,7 @@ describe("the process", () => {
     expect(stdout.replaceAll(/^503 [012]$/gm, "503").split("\n")).toEqual([
       "RangeError OWN not today",
       "503",
-      "TypeError ERR_NO_APP /nothing.cjs must export an app: a function, by default or by itself. Received an instance of Object",
+      expect.stringContaining("Error ERR_NO_APP /nothing.cjs exports no app"),
       "503",
       "Error ERR_THREAD_ENDED The worker thread has ended while it loaded the app, with exit code 4",
       "503",

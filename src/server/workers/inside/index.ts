@@ -3,10 +3,10 @@ import { workerData } from "node:worker_threads";
 
 import { patch } from "../../../../compat";
 import { handlerOf } from "../../app";
+import { loadApp } from "../../load";
 import type { ThreadData } from "../protocol";
 import { Handling } from "./handling";
 import { Link } from "./link";
-import { loadApp } from "./load";
 import { teachRequests } from "./request";
 import { teachResponses } from "./response";
 

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 
-export default (req: IncomingMessage, res: ServerResponse): void => {
+module.exports = (req: IncomingMessage, res: ServerResponse): void => {
   res.end(`typed ${req.url as string}`);
 };

@@ -1,0 +1,54 @@
+// Loads the app that a file exports.
+import Module = require("node:module");
+import path = require("node:path");
+
+import { fileURLToPath, pathToFileURL } from "node:url";
+
+import { theSwitch } from "../../runtime/coroutine";
+import { type CodedError, noApp } from "../../runtime/errors";
+import { Fiber } from "../../runtime/fiber";
+import { provideTypeScript } from "../run";
+import type { App } from "./app";
+
+/** The path of a file that is given by its path or URL. */
+export function pathOf(file: string | URL): string {
+  return file instanceof URL || file.startsWith("file:") ? fileURLToPath(file) : path.resolve(file);
+}
+
+/**
+ * The app that a file exports: as `module.exports`, or as its default. CommonJS, whose top-level code runs in a fiber, an ES
+ * module, or TypeScript. It is not the main module.
+ * @throws ERR_NO_APP if it exports no function; what loading it throws
+ */
+export async function loadApp(file: string): Promise<App> {
+  const require = Module.createRequire(file);
+  const filename = require.resolve(file);
+  provideTypeScript(filename);
+  const exports = await load(require, filename);
+  const app = [exports, defaultOf(exports), defaultOf(defaultOf(exports))].find((one) => typeof one === "function");
+  if (app === undefined) throw noApp(file);
+  return app as App;
+}
+
+async function load(require: NodeJS.Require, filename: string): Promise<unknown> {
+  if (/\.m[jt]s$/.test(filename) && !(path.extname(filename) in require.extensions)) return importIt(filename);
+  try {
+    if (theSwitch().stacks === null) return require(filename);
+    return await new Fiber(() => require(filename), { name: `load ${path.basename(filename)}` }).start();
+  } catch (error) {
+    if (!asynchronous.has((error as CodedError | undefined)?.code ?? "")) throw error;
+    return importIt(filename);
+  }
+}
+
+/** What an ES module is not required for: this Node cannot, or it has a top-level await. */
+const asynchronous = new Set(["ERR_REQUIRE_ESM", "ERR_REQUIRE_ASYNC_MODULE"]);
+
+function importIt(filename: string): Promise<unknown> {
+  return import(pathToFileURL(filename).href);
+}
+
+/** Compilers to CommonJS put it into an object that says so. */
+function defaultOf(exports: unknown): unknown {
+  return (exports as { default?: unknown } | null | undefined)?.default;
+}
