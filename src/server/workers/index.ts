@@ -173,6 +173,7 @@ class Scheduler implements WorkersEngine, ThreadObserver {
   }
 
   loaded(thread: Thread): void {
+    if (thread.leaving) return;
     this.#starting--;
     this.#failures = 0;
     this.#everLoaded = true;

@@ -1,8 +1,12 @@
 // The engine of worker threads behind Node's own server, as its clients see it.
 import "runtime/patch";
+import { once } from "node:events";
 import type http from "node:http";
+import https from "node:https";
+import type { AddressInfo } from "node:net";
 import { createWorkersEngine, type WorkersEngine, type WorkersOptions } from "runtime";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
+import { makeCertificate } from "../../compat/certificate";
 import { Peer } from "../../compat/support";
 import { printing, run, start } from "../../support/run";
 import { until } from "../../support/turns";
@@ -331,6 +335,30 @@ describe("a blocking handler", () => {
       expect(await raw(port, request)).toMatch(/^HTTP\/1\.1 500 /);
     });
     expect(log).toContain("ERR_SOCKET_ELSEWHERE");
+  });
+
+  it("is told of TLS", async () => {
+    const certificate = makeCertificate();
+    if (typeof certificate === "string") throw new Error(certificate);
+    const engine = createWorkersEngine(app("blocking.cjs"));
+    open.push(() => engine.close(0));
+    const server = https.createServer(certificate, (req, res) => engine.handle(req, res));
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    open.push(() => server.close().closeAllConnections());
+    const { port } = server.address() as AddressInfo;
+    const req = https.get({
+      port,
+      path: "/tls",
+      ca: certificate.cert,
+      servername: "localhost",
+      host: "127.0.0.1",
+      agent: false,
+    });
+    const [res] = (await once(req, "response")) as [http.IncomingMessage];
+    let text = "";
+    for await (const chunk of res) text += chunk;
+    expect(text).toBe("true false localhost 127.0.0.1");
   });
 
   it("may cut the connection, and cannot write after the end", async () => {

@@ -110,6 +110,9 @@ const routes = {
   "/socket": (req) => {
     req.socket.write("HTTP/1.1 101 Switching Protocols\r\n\r\n");
   },
+  "/tls": ({ socket }, res) => {
+    res.end(`${socket.encrypted} ${socket.authorized} ${socket.servername} ${socket.remoteAddress}`);
+  },
   "/connect": (req, res) => {
     const socket = net.connectSync(Number(query(req, "port")), "127.0.0.1");
     socket.writeSync("echo parked\n");
