@@ -35,11 +35,9 @@ export interface Answer {
  * A web app, in one of two styles that are told apart by the number of parameters.
  * - Node's: `app(req, res)` answers by `res`, as a handler of `http.createServer` does. So an Express app is one. What it
  *   returns does not matter, but that a promise which it returns is looked at for failures.
- * - WSGI's: `app(req)` returns the answer, or a promise of it.
+ * - WSGI's: `app(req)` returns an `Answer`, or a `Response`, or a promise of one.
  */
-export type App =
-  | ((req: http.IncomingMessage, res: http.ServerResponse) => unknown)
-  | ((req: http.IncomingMessage) => Answer | Response | PromiseLike<Answer | Response>);
+export type App = (req: http.IncomingMessage, res: http.ServerResponse) => unknown;
 
 /**
  * One handler in blocking style for an app in either style. It throws what the app throws before it returns, or while it

@@ -32,7 +32,7 @@ export function respond(req: Request, res: Response, answer: Answer, asynchronou
   else if (typeof body === "string" || isBytes(body)) send(req, res, body);
   else if (req.method === "HEAD" || hasNoBody(res.statusCode)) {
     discard(body);
-    if (Array.isArray(body)) setLength(res, lengthOf(body));
+    if (Array.isArray(body) && !hasNoBody(res.statusCode)) setLength(res, lengthOf(body));
     res.end();
   } else if (Symbol.iterator in body && !asynchronous) sendItems(res, body as Iterable<unknown>);
   else void sendAsynchronously(req, res, body as AsyncBody);
