@@ -38,6 +38,7 @@ export class Exchange {
     this.req = req;
     this.res = res;
     res.on("close", () => {
+      if (this.#thread === null) this.expiry?.cancel();
       if (this.#over && res.writableFinished) return;
       this.#leave(req.errored);
       left();
@@ -80,7 +81,7 @@ export class Exchange {
   /** The thread has something for it. */
   receive(message: FromThread): void {
     if (message.type === "output") this.#output(message);
-    else if (message.type === "destroyed") this.#cut();
+    else if (message.type === "destroyed") this.cut();
     else if (message.type === "took") {
       this.#offered -= message.bytes;
       if (this.#offered < WINDOW) this.req.resume();
@@ -133,14 +134,15 @@ export class Exchange {
     };
   }
 
-  #cut(): void {
+  /** Nothing more is to come, or to go. */
+  cut(): void {
     this.#over = true;
     this.res.destroy();
   }
 
   /** The thread has no more to do with it. */
   finish(): void {
-    this.expiry?.cancel();
+    if (this.res.writableFinished || this.res.destroyed) this.expiry?.cancel();
     this.#thread = null;
     if (!this.req.complete) this.req.resume(); // so that the connection's next request can come
   }

@@ -35,7 +35,7 @@ export interface WorkersOptions {
   /** Requests that may wait for a thread; those above that are answered with 503. Default: 10,000. */
   maxQueue?: number | undefined;
   /**
-   * Milliseconds that a request may have a thread: until the response has ended, and the handler has returned. Then the
+   * Milliseconds from when a request has a thread until the response has been sent, and the handler has returned. Then the
    * thread is terminated, and the client is answered with 504; or its connection is cut, where the response has begun. Who
    * has waited for a thread for as long is answered with 503. Default: Infinity.
    */
@@ -231,6 +231,10 @@ class Scheduler implements WorkersEngine, ThreadObserver {
   }
 
   #timeOut(thread: Thread, exchange: Exchange): void {
+    if (thread.exchange !== exchange) {
+      exchange.cut(); // its client does not take what the thread has answered
+      return;
+    }
     logFailure(exchange.req, exchange.res, requestTimedOut(this.#settings.requestTimeout));
     thread.exchange = null;
     this.#terminate(thread);

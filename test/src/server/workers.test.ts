@@ -455,6 +455,18 @@ describe("a handler's failure", () => {
     expect(engine.counts.threads).toBe(1);
   });
 
+  it("does not come of a client that reads slowly: its thread is free, its connection is cut in the end", async () => {
+    const { port, responses, engine } = await serve("blocking.cjs", { max: 1, requestTimeout: 1000 });
+    const { req, response } = begin(port, "/ended?bytes=100000000");
+    req.end();
+    const slow = await response;
+    const closed = once(responses[0] as http.ServerResponse, "close");
+    await until(() => engine.counts.busy === 0);
+    expect((await ask(port, "/thread")).status).toBe(200);
+    await closed;
+    await expect(slow.toArray()).rejects.toThrow("aborted");
+  });
+
   it("to come to an end after its client has gone: the thread is replaced all the same", async () => {
     const { port, engine } = await serve("blocking.cjs", { max: 1, requestTimeout: 1000 });
     await logged(async () => {

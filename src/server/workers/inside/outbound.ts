@@ -40,15 +40,20 @@ export class Outbound {
     }
     this.#flush();
     this.#whenRoom = done;
-    this.roomMayBe();
+    // At the end there is nothing to hold back, and a client that reads slowly need not hold the thread.
+    if (this.#held) this.#taken();
+    else this.roomMayBe();
   }
 
   /** There may be room by now. */
   roomMayBe(): void {
-    if (this.#whenRoom === null || !this.#link.hasRoom(this.#sent)) return;
+    if (this.#whenRoom !== null && this.#link.hasRoom(this.#sent)) this.#taken();
+  }
+
+  #taken(): void {
     const done = this.#whenRoom;
     this.#whenRoom = null;
-    done();
+    done?.();
   }
 
   end(trailers: string): void {
@@ -56,7 +61,7 @@ export class Outbound {
     this.#flush();
   }
 
-  /** Sends what `fn` brings in one message. */
+  /** Sends what `fn` brings, up to the end of the response, in one message. */
   together(fn: () => void): void {
     this.#held = true;
     try {

@@ -48,6 +48,7 @@ const routes = {
     res.endSync();
     fs.writeFileSync(query(req, "file"), "done");
   },
+  "/ended": (req, res) => res.end(Buffer.alloc(Number(query(req, "bytes")))),
   // Writes until the client goes away.
   "/endless": (req, res) => {
     try {
