@@ -7,6 +7,9 @@ import { expire } from "../../../runtime/clock";
 import type { Exchange } from "./exchange";
 import { type FromThread, Shared, type ThreadData, type ToThread } from "./protocol";
 
+// As it was before anybody patched it.
+const { setImmediate } = require("node:timers") as typeof import("node:timers");
+
 /** Milliseconds that a thread has for its "exit" listeners. */
 const LAST_WORDS = 1000;
 
@@ -47,20 +50,16 @@ export class Thread {
 
   #listen(): void {
     let failure: unknown;
-    let code = 0;
-    // Both, in either order: what it has sent before its end is still to come when it has ended.
-    let ends = 2;
-    const ended = () => {
-      if (--ends === 0) this.#observer.ended(this, code, failure);
-    };
     this.#worker.on("error", (error: unknown) => {
       failure = error;
     });
-    this.#worker.on("exit", (exitCode: number) => {
-      code = exitCode;
-      ended();
+    this.#worker.on("exit", (code: number) => {
+      // What it has sent before its end comes in this turn of the event loop, perhaps after this.
+      setImmediate(() => {
+        this.#port.close();
+        this.#observer.ended(this, code, failure);
+      });
     });
-    this.#port.on("close", ended);
     this.#port.on("message", (message: FromThread) => this.#receive(message));
     this.#port.unref();
   }

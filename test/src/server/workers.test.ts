@@ -601,6 +601,13 @@ describe("close()", () => {
     expect(engine.counts.threads).toBe(0);
   });
 
+  it("may come before any thread has loaded the app", async () => {
+    const engine = createWorkersEngine(app("blocking.cjs"), { min: 3 });
+    await engine.close(60_000);
+    await engine.ready;
+    expect(engine.counts.threads).toBe(0);
+  });
+
   it("a second one may shorten the first one's grace", async () => {
     const { port, engine } = await serve("blocking.cjs", { max: 1 });
     const hanging = ask(port, "/hang");
