@@ -13,6 +13,7 @@ const names = [
   "net",
   "http-hello",
   "http-sleep",
+  "http-workers",
   "client",
   "memory",
   "start",

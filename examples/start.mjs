@@ -1,10 +1,12 @@
-// npm start: the same old program, first by itself, then with "runtime/patch"; measured, and then left running.
+// npm start: the same old program, first by itself, then with "runtime/patch", or in worker threads where there are no fibers;
+// measured, and then left running.
 //   node examples/start.mjs [--once] [REQUESTS]     --once: end after the measurement
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import http from "node:http";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
+import { info } from "runtime";
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const root = path.join(here, "..");
@@ -18,9 +20,7 @@ async function start(file, env = {}, execArgv = []) {
   return { child, url };
 }
 
-const agent = new http.Agent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY, maxFreeSockets: 10_000 });
-
-function get(url) {
+function get(url, agent = undefined) {
   return new Promise((resolve, reject) => {
     http
       .get(url, { agent }, (res) => {
@@ -37,8 +37,9 @@ function get(url) {
 
 /** Sends `count` requests at once; returns how many milliseconds all of them took. */
 async function measure(url, count) {
+  const agent = new http.Agent({ maxSockets: Number.POSITIVE_INFINITY });
   const begin = performance.now();
-  const answers = await Promise.all(Array.from({ length: count }, (_, id) => get(`${url}/report/${id}`)));
+  const answers = await Promise.all(Array.from({ length: count }, (_, id) => get(`${url}/report/${id}`, agent)));
   const wrong = answers.filter(({ status, body }, id) => status !== 200 || !body.includes(`Report ${id}<`));
   if (wrong.length > 0) throw new Error(`${wrong.length} of ${count} answers were wrong`);
   return performance.now() - begin;
@@ -58,9 +59,17 @@ line("1 request", await measure(plain.url, 1), 1);
 line(`${few} requests at once`, await measure(plain.url, few), few);
 plain.child.kill();
 
-console.log("\nnode --require runtime/patch server.js");
+const { switch: theSwitch, reason } = info();
 const port = process.env.PORT ?? (stay ? "8000" : "0");
-const patched = await start("server.js", { ...env, PORT: port }, ["--require", "runtime/patch"]);
+async function startConcurrent() {
+  if (theSwitch !== "none") {
+    console.log("\nnode --require runtime/patch server.js");
+    return start("server.js", { ...env, PORT: port }, ["--require", "runtime/patch"]);
+  }
+  console.log(`\nThere are no fibers here (${reason}), so in at most 64 worker threads: node in-threads.js`);
+  return start("in-threads.js", { ...env, PORT: port });
+}
+const patched = await startConcurrent();
 line("1 request", await measure(patched.url, 1), 1);
 line(`${few} requests at once`, await measure(patched.url, few), few);
 line(`${many} requests at once`, await measure(patched.url, many), many);
@@ -82,7 +91,6 @@ if (stay) {
   console.log(`  curl ${patched.url}/broken/7`);
   console.log("Ctrl-C ends it.");
 } else {
-  agent.destroy();
   patched.child.kill();
   upstream.child.kill();
 }

@@ -17,10 +17,13 @@ const LONGEST = 2 ** 31 - 1; // that a Node timer can wait
 /** A timer that can be longer than Node's, and need not end. */
 export interface Expiry {
   cancel(): void;
+  /** It is not to keep the process alive. */
+  unref(): void;
 }
 
 class LongTimer implements Expiry {
   #timer: NodeJS.Timeout;
+  #referenced = true;
 
   constructor(ms: number, callback: () => void) {
     this.#timer = this.#start(ms, callback);
@@ -30,11 +33,17 @@ class LongTimer implements Expiry {
     if (ms <= LONGEST) return setTimeout(callback, ms);
     return setTimeout(() => {
       this.#timer = this.#start(ms - LONGEST, callback);
+      if (!this.#referenced) this.#timer.unref();
     }, LONGEST);
   }
 
   cancel(): void {
     clearTimeout(this.#timer);
+  }
+
+  unref(): void {
+    this.#referenced = false;
+    this.#timer.unref();
   }
 }
 

@@ -156,6 +156,30 @@ export function parkedObject(use: string, calls: string): CodedError {
   );
 }
 
+/** `use` would need a client's connection in a thread that only handles its request. */
+export function socketElsewhere(use: string): CodedError {
+  return coded(
+    new Error(
+      `${use} of a request's socket: the connection is the main thread's, which this thread sends the response to. Answer ` +
+        "by `res`; for what needs the connection itself (an upgrade), serve with fibers.",
+    ),
+    "ERR_SOCKET_ELSEWHERE",
+  );
+}
+
+/** A worker thread ended where it should not have. */
+export function threadEnded(when: string, code: number): CodedError {
+  return coded(new Error(`The worker thread has ended ${when}, with exit code ${code}`), "ERR_THREAD_ENDED");
+}
+
+/** A request took longer than it may. */
+export function requestTimedOut(ms: number): CodedError {
+  return coded(
+    new Error(`No response after ${ms} ms. The worker thread that had the request was terminated`),
+    "ERR_REQUEST_TIMEOUT",
+  );
+}
+
 /** `what` is of this thread, and of no use to the one that carries out parked calls. */
 export function fiberOnly(what: string): CodedError {
   return coded(

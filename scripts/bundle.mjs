@@ -37,6 +37,7 @@ writeFileSync(path.join(dist, "patch.js"), `"use strict";\n(${one}).patch();\n`)
 writeFileSync(path.join(dist, "run.js"), `"use strict";\nrequire("./index.js").runFileOfNode(__filename);\n`);
 writeFileSync(path.join(dist, "serve-worker.js"), `"use strict";\nrequire("./index.js").serveAsWorker();\n`);
 writeFileSync(path.join(dist, "run-given.js"), `"use strict";\nrequire("./index.js").runGiven();\n`);
+writeFileSync(path.join(dist, "serve-thread.js"), `"use strict";\nrequire("./index.js").runThread();\n`);
 for (const [entry, name] of [
   ["fibers", "fibersPackage"],
   ["future", "futurePackage"],

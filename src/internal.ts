@@ -6,3 +6,5 @@ export { runFile, runFileOfNode, runGiven } from "./run";
 export { settingsOf } from "./server/options";
 export { supervise } from "./server/supervisor";
 export { serveAsWorker } from "./server/worker";
+export { createWorkersEngine, type WorkersEngine, type WorkersOptions } from "./server/workers";
+export { runThread } from "./server/workers/inside";

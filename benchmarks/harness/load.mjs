@@ -1,6 +1,6 @@
 // HTTP load: wrk where it is installed, autocannon otherwise; the same for all contestants of a run.
 import { autocannon, cores, program, wrk } from "./machine.mjs";
-import { outputOf, processorTime, withServer } from "./process.mjs";
+import { outputOf, processorTime, residentMemory, withServer } from "./process.mjs";
 
 async function wrkLoad(url, connections, seconds, core) {
   const output = await outputOf(
@@ -50,7 +50,8 @@ export function loadEcho(command, { connections, seconds, warmUp }) {
 /**
  * Starts a server, loads it, and tells what it did.
  * @param command starts a server that prints its port
- * @returns `perSecond`: answers a second; `cpu`: microseconds of the server's processor time for each of them
+ * @returns `perSecond`: answers a second; `cpu`: microseconds of the server's processor time for each of them;
+ *   `memory`: MiB of it that are resident at the end
  */
 export function loadServer(command, { connections, seconds, warmUp, path = "/" }) {
   const bound = cores();
@@ -62,6 +63,7 @@ export function loadServer(command, { connections, seconds, warmUp, path = "/" }
     const { requests, perSecond, errors } = await load(url, connections, seconds, bound?.load);
     const after = processorTime(pid);
     if (errors > 0) throw new Error(`${errors} of ${requests} requests failed`);
-    return { perSecond, cpu: before === null ? undefined : ((after - before) * 1000) / requests };
+    const cpu = before === null ? undefined : ((after - before) * 1000) / requests;
+    return { perSecond, cpu, memory: residentMemory(pid) ?? undefined };
   });
 }

@@ -80,3 +80,12 @@ export function processorTime(pid) {
     return null;
   }
 }
+
+/** The resident memory of a process, in MiB; null where the system does not tell it this way. */
+export function residentMemory(pid) {
+  try {
+    return Number(/^VmRSS:\s*(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))[1]) / 1024;
+  } catch {
+    return null;
+  }
+}

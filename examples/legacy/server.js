@@ -1,7 +1,8 @@
 // A program as it was written years ago: plain Node, blocking calls, no futures anywhere.
 // Not a line of it knows of fibers. What starts it decides (see ../start.mjs):
 //   node server.js                              serves one request at a time
-//   node --require runtime/patch server.js      serves them all at once
+//   node --require runtime/patch server.js      serves them all at once, in fibers
+//   in-threads.js, where there are no fibers    serves as many at once as there are threads
 "use strict";
 const fs = require("node:fs");
 const http = require("node:http");
@@ -33,7 +34,11 @@ function handle(req, res) {
   }
 }
 
-const server = http.createServer(handle);
-server.listen({ port: Number(process.env.PORT ?? 0), host: "127.0.0.1", backlog: 4096 }, () => {
-  process.send?.({ url: `http://127.0.0.1:${server.address().port}` });
-});
+module.exports = handle;
+
+if (require.main === module) {
+  const server = http.createServer(handle);
+  server.listen({ port: Number(process.env.PORT ?? 0), host: "127.0.0.1", backlog: 4096 }, () => {
+    process.send?.({ url: `http://127.0.0.1:${server.address().port}` });
+  });
+}

@@ -100,7 +100,7 @@ describe("the arguments of runtime serve", () => {
   });
 });
 
-describeFibers("runtime serve", () => {
+describe("runtime serve", () => {
   it("serves, says where, and ends with 0 at SIGTERM and SIGINT", async () => {
     for (const signal of ["SIGTERM", "SIGINT"] as const) {
       const command = new Command({ "app.js": app() });
