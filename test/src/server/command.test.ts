@@ -7,7 +7,7 @@ import net from "node:net";
 import { describe, expect, it } from "vitest";
 import { type Certificate, makeCertificate } from "../../compat/certificate";
 import { until } from "../../compat/support";
-import { describeFibers, hasFibers } from "../../support/fibers";
+import { hasFibers } from "../../support/fibers";
 import { ask } from "./behaviours";
 import { Command } from "./command";
 
