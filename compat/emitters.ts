@@ -65,7 +65,6 @@ class Backlog {
   readonly #hold: Hold<object> | undefined;
   readonly #waiting: Fiber[] = [];
   #release: (() => void) | undefined;
-  readonly #next = () => schedule(this);
 
   constructor(owner: object, hold: Hold<object> | undefined) {
     this.#owner = owner;
@@ -74,7 +73,7 @@ class Backlog {
 
   follow(fiber: Fiber, event: string | symbol): void {
     this.#release ??= this.#hold?.(this.#owner, event);
-    fiber.atEnd(this.#next);
+    this.#await(fiber);
   }
 
   add(fiber: Fiber, event: string | symbol): void {
@@ -82,11 +81,20 @@ class Backlog {
     this.#waiting.push(fiber);
   }
 
+  // Weakly: this leads to the emitter, and that perhaps to what the fiber waits for.
+  #await(fiber: Fiber): void {
+    const backlog = new WeakRef(this);
+    fiber.record.atEnd(() => {
+      const still = backlog.deref();
+      if (still) schedule(still);
+    });
+  }
+
   /** On the hub, after the end of a listener's fiber. */
   run(): void {
     const fiber = this.#waiting.shift();
     if (fiber) {
-      fiber.atEnd(this.#next);
+      this.#await(fiber);
       begin(fiber);
       return;
     }

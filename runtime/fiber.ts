@@ -248,6 +248,7 @@ export class Fiber<T = unknown> extends Coroutine implements PromiseLike<T>, Wai
   protected override settle(failed: boolean, outcome: unknown): void {
     this.#failed = failed && !(outcome instanceof FiberExit);
     this.#outcome = outcome;
+    this.record.ended();
     if (this.#atEnd !== null) for (const end of this.#atEnd) end();
     this.#joiners?.serveAll();
     this.#links?.notify(this);

@@ -121,7 +121,7 @@ class Ceiling {
     try {
       return runListener(listener, self, args, name, (fiber) => {
         away = true;
-        fiber.atEnd(this.#left);
+        fiber.record.atEnd(this.#left);
       });
     } finally {
       if (!away) this.#left();
@@ -138,7 +138,7 @@ class Ceiling {
     for (let place = this.#waiting.first; place !== null && !this.reached; place = this.#waiting.first) {
       this.#waiting.remove(place);
       this.#active++;
-      place.value.atEnd(this.#left);
+      place.value.record.atEnd(this.#left);
       place.value.start();
     }
   }

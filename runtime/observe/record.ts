@@ -14,6 +14,7 @@ export class FiberRecord extends AsyncResource {
   readonly createdAt = now();
   /** How many calls of Node's module loader are on its stack; the program's main module is not one. */
   loading = 0;
+  #ends: (() => void)[] | null = null;
   /** Whether nothing could resume it any more, so that it is being unwound. */
   abandoned = false;
 
@@ -23,6 +24,20 @@ export class FiberRecord extends AsyncResource {
     readonly parent: number | null,
   ) {
     super("FIBER");
+  }
+
+  /**
+   * Calls `end`, which must not block or throw, at the very moment of the fiber's end, also if it was abandoned and unwound
+   * in the name of another Fiber. So nothing that `end` holds may lead to the Fiber: it would never be garbage.
+   */
+  atEnd(end: () => void): void {
+    if (this.#ends === null) this.#ends = [end];
+    else this.#ends.push(end);
+  }
+
+  /** The fiber has ended. */
+  ended(): void {
+    if (this.#ends !== null) for (const end of this.#ends) end();
   }
 }
 

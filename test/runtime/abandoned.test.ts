@@ -128,6 +128,38 @@ describeFibers("a fiber that nothing can resume any more", () => {
         console.log("both");`),
     ).toEqual(printing("both"));
   });
+
+  it("gives its place among a server's fibers, and its turn among an emitter's listeners, to the next", async () => {
+    expect(
+      await check(`
+        const { PassThrough } = require("node:stream");
+        const http = require("node:http");
+        const { configure, patch } = require("runtime");
+        patch();
+        configure({ maxServerFibers: 1 });
+        let requests = 0;
+        const server = http.createServer((req, res) => {
+          try { if (++requests === 1) wait(drop); } finally { res.end("answered"); }
+        });
+        await new Promise((listening) => server.listen(0, listening));
+        const { port } = server.address();
+        const get = () => fetch("http://localhost:" + port).then((res) => res.text());
+        const answers = [];
+        for (let i = 0; i < 2; i++) get().then((text) => answers.push(text));
+        await until(() => answers.length === 2);
+        console.log(answers.join());
+        server.close();
+        server.closeAllConnections();
+
+        const emitter = new PassThrough();
+        const heard = [];
+        emitter.on("news", (text) => { if (text === "first") wait(drop); heard.push(text); });
+        emitter.emit("news", "first");
+        emitter.emit("news", "second");
+        await until(() => heard.length === 1);
+        console.log(heard.join());`),
+    ).toEqual(printing("answered,answered", "second"));
+  });
 });
 
 describeFibers("a fiber that something can still resume", () => {
