@@ -23,15 +23,16 @@ export function pathOf(file: string | URL): string {
 export async function loadApp(file: string): Promise<App> {
   const require = Module.createRequire(file);
   const filename = require.resolve(file);
-  provideTypeScript(filename);
-  const exports = await load(require, filename);
+  const byTsx = provideTypeScript(filename); // which has it required, whatever it is
+  const exports = await load(require, filename, byTsx);
   const app = [exports, defaultOf(exports), defaultOf(defaultOf(exports))].find((one) => typeof one === "function");
   if (app === undefined) throw noApp(file);
   return app as App;
 }
 
-async function load(require: NodeJS.Require, filename: string): Promise<unknown> {
-  if (/\.m[jt]s$/.test(filename) && !(path.extname(filename) in require.extensions)) return importIt(filename);
+async function load(require: NodeJS.Require, filename: string, byTsx: boolean): Promise<unknown> {
+  if (!byTsx && /\.m[jt]s$/.test(filename) && !(path.extname(filename) in require.extensions))
+    return importIt(filename);
   try {
     if (theSwitch().stacks === null) return require(filename);
     return await new Fiber(() => require(filename), { name: `load ${path.basename(filename)}` }).start();

@@ -175,6 +175,7 @@ describeFibers("serve", () => {
       "b.mjs": "const text = await Promise.resolve('b'); export default () => ({ body: text })",
       "c.js": "exports.__esModule = true; exports.default = () => ({ body: 'c' })",
       "d.ts": "const text: string = 'd'; export default () => ({ body: text })",
+      "f.mts": "const text: string = 'f'; export default () => ({ body: text })",
       "e.cjs": `const { sleep } = require(${JSON.stringify(path.join(__dirname, "../../.."))}); sleep(1); module.exports = () => ({ body: 'e' })`,
     };
     symlinkSync(path.join(__dirname, "../../../node_modules"), path.join(directory, "node_modules")); // tsx, for Node 20
