@@ -30,5 +30,8 @@ export { type Awaitable, iwait, joinAll, killAll, type WaitOptions, waitAll } fr
 export { Timeout, withTimeout } from "../runtime/sync/timeout";
 export type { Link, Waitable } from "../runtime/sync/waitable";
 export { idle, sleep, wait } from "../runtime/wait";
+export { offload } from "../runtime/workers/offload/offload";
+export type { TaskOptions } from "../runtime/workers/offload/task";
+export { ThreadPool, type ThreadPoolOptions } from "../runtime/workers/offload/thread-pool";
 /** @internal */
 export * from "./internal";
