@@ -174,7 +174,10 @@ describeFibers("offload: values", () => {
   });
 
   it("that are errors keep class, code, cause and name, also within others", async () => {
-    const error = Object.assign(new TypeError("outer", { cause: new RangeError("inner") }), { code: "E_OUTER", name: "Own" });
+    const error = Object.assign(new TypeError("outer", { cause: new RangeError("inner") }), {
+      code: "E_OUTER",
+      name: "Own",
+    });
     const [same] = await there([error]);
     expect(same).toBeInstanceOf(TypeError);
     expect(same).toMatchObject({ message: "outer", code: "E_OUTER", name: "Own" });
@@ -198,9 +201,17 @@ describeFibers("offload: values", () => {
   });
 
   it.each([
-    ["a function", { list: [0, { call: () => {} }] }, "args[0].list[1].call cannot be sent to another thread: it is a function"],
+    [
+      "a function",
+      { list: [0, { call: () => {} }] },
+      "args[0].list[1].call cannot be sent to another thread: it is a function",
+    ],
     ["a symbol", [Symbol("x")], "args[0][0] cannot be sent to another thread: it is a symbol"],
-    ["a promise", { later: Promise.resolve() }, "args[0].later cannot be sent to another thread: #<Promise> could not be cloned"],
+    [
+      "a promise",
+      { later: Promise.resolve() },
+      "args[0].later cannot be sent to another thread: #<Promise> could not be cloned",
+    ],
     ["a Map of functions", { map: new Map([[1, () => {}]]) }, "args[0].map cannot be sent to another thread"],
   ])("that cannot be sent are named: %s", async (_, value, message) => {
     const error = await failure(() => offload((x: unknown) => typeof x, value));
@@ -360,7 +371,10 @@ describeFibers("offload: progress", () => {
     const steps: unknown[] = [];
     const onProgress = ({ step, bytes }: { step: number; bytes: Buffer }) => steps.push(step, Buffer.isBuffer(bytes));
     const result = await spawn(() => [offload(math, [3], { name: "stepwise", onProgress }), steps.length]);
-    expect([result, steps]).toEqual([["done", 6], [1, true, 2, true, 3, true]]);
+    expect([result, steps]).toEqual([
+      ["done", 6],
+      [1, true, 2, true, 3, true],
+    ]);
   });
 
   it("may block in the callback, which is not called again meanwhile; the call waits for it", async () => {
@@ -397,13 +411,33 @@ describeFibers("offload: progress", () => {
 
 describeFibers("offload: in vain", () => {
   it.each<[string, () => unknown, string]>([
-    ["no task", () => offload(undefined as never), 'The "task" argument must be a function, or a module\'s URL or absolute path'],
+    [
+      "no task",
+      () => offload(undefined as never),
+      'The "task" argument must be a function, or a module\'s URL or absolute path',
+    ],
     ["arguments that are no array", () => offload(math, 1 as never), 'The "args" argument must be an array'],
     ["options that are none", () => offload(math, [], 1 as never), 'The "options" argument must be of type object'],
-    ["a name that is none", () => offload(math, [], { name: 1 as never }), 'The "options.name" argument must be of type string'],
-    ["a signal that is none", () => offload(math, [], { signal: 1 as never }), 'The "options.signal" argument must be an AbortSignal'],
-    ["a callback that is none", () => offload(math, [], { onProgress: 1 as never }), 'The "options.onProgress" argument'],
-    ["a list that is none", () => offload(math, [], { transfer: 1 as never }), 'The "options.transfer" argument must be an array'],
+    [
+      "a name that is none",
+      () => offload(math, [], { name: 1 as never }),
+      'The "options.name" argument must be of type string',
+    ],
+    [
+      "a signal that is none",
+      () => offload(math, [], { signal: 1 as never }),
+      'The "options.signal" argument must be an AbortSignal',
+    ],
+    [
+      "a callback that is none",
+      () => offload(math, [], { onProgress: 1 as never }),
+      'The "options.onProgress" argument',
+    ],
+    [
+      "a list that is none",
+      () => offload(math, [], { transfer: 1 as never }),
+      'The "options.transfer" argument must be an array',
+    ],
   ])("%s: a TypeError that names the argument", async (_, call, message) => {
     const error = await failure(call);
     expect([error.name, error.code]).toEqual(["TypeError", "ERR_INVALID_ARG_TYPE"]);
