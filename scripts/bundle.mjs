@@ -25,6 +25,7 @@ const common = {
 await build({ ...common, entryPoints: { main: "src/index.ts" } });
 await build({ ...common, entryPoints: { "park-worker": "runtime/park/worker.ts" } });
 await build({ ...common, entryPoints: { thread: "runtime/workers/offload/thread.ts" } });
+await build({ ...common, entryPoints: { "object-thread": "runtime/workers/threaded/thread.ts" } });
 await build({ ...common, entryPoints: { task: "runtime/workers/offload/inside.ts" } });
 await build({ ...common, entryPoints: { cli: "src/cli/index.ts" }, banner: { js: "#!/usr/bin/env node" } });
 

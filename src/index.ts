@@ -33,5 +33,6 @@ export { idle, sleep, wait } from "../runtime/wait";
 export { offload } from "../runtime/workers/offload/offload";
 export type { TaskOptions } from "../runtime/workers/offload/task";
 export { ThreadPool, type ThreadPoolOptions } from "../runtime/workers/offload/thread-pool";
+export { type Threaded, threaded } from "../runtime/workers/threaded/threaded";
 /** @internal */
 export * from "./internal";

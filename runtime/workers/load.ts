@@ -1,4 +1,5 @@
 // Modules, as another thread loads them.
+import { realpathSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import { noTypeScript } from "../errors";
@@ -7,6 +8,14 @@ import { noTypeScript } from "../errors";
 export async function load(url: string): Promise<Record<string, unknown>> {
   if (url.startsWith("file:") && /\.[cm]?ts$/.test(new URL(url).pathname) && !hasTypeScript()) return loadByTsx(url);
   return import(url);
+}
+
+/** What a program has of a module: the exports of an ES module, what `module.exports` is of CommonJS. */
+export async function loadWhole(url: string): Promise<unknown> {
+  const exports = await load(url);
+  if (!url.startsWith("file:")) return exports;
+  const filename = realpathSync(fileURLToPath(url));
+  return createRequire(filename).cache[filename]?.exports ?? exports;
 }
 
 /** By Node itself, or by a loader that the process was started with. */

@@ -4,6 +4,7 @@ import path = require("node:path");
 
 import type { ResourceLimits } from "node:worker_threads";
 import type { Piscina } from "piscina";
+import { pinned } from "../../coroutine";
 import { threadEnded, threadLost } from "../../errors";
 import { inheritedOptions } from "../inherited";
 import type { Request } from "./task";
@@ -66,7 +67,10 @@ export class Threads {
       this.#running.delete(running);
       running.settle(error, reply);
     };
-    this.#piscina.run(request, { transferList: transfer as never, signal: running }).then(
+    // So that a patched postMessage does not take it for the beginning of a conversation of this fiber's.
+    pinned("it speaks to another thread", () =>
+      this.#piscina.run(request, { transferList: transfer as never, signal: running }),
+    ).then(
       (reply: Reply) => end(null, reply),
       (error: Error) => end(explain(error)),
     );

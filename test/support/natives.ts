@@ -1,0 +1,53 @@
+// Native npm packages for tests: not among the dependencies, for they are compiled for each Node, which takes minutes where
+// there is no binary to be had; and a machine without a compiler is to be able to install the rest.
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, realpathSync, writeFileSync } from "node:fs";
+import path from "node:path";
+
+const cache = path.join(__dirname, "..", "..", "node_modules", ".cache", "runtime-natives");
+
+/** The directory of a package, installed on first use for the Node that runs this; null, and why is said, if it cannot be. */
+export function nativePackage(name: string, version: string): string | null {
+  const home = path.join(cache, process.versions.modules);
+  const directory = path.join(home, "node_modules", name);
+  if (isUsable(directory)) return directory;
+  console.log(`installing ${name}@${version} for Node ${process.version}`);
+  mkdirSync(home, { recursive: true });
+  writeFileSync(path.join(home, "package.json"), JSON.stringify({ private: true }));
+  try {
+    const args = ["install", "--no-save", "--no-audit", "--no-fund", `${name}@${version}`];
+    execFileSync(process.execPath, [npm(), ...args], { cwd: home, env: environment(), stdio: "pipe" });
+  } catch (error) {
+    console.log(`${name} could not be installed: ${(error as Error).message}`);
+  }
+  return isUsable(directory) ? directory : null;
+}
+
+function isUsable(directory: string): boolean {
+  try {
+    execFileSync(process.execPath, ["-e", "new (require(process.argv[1]))(':memory:')", directory], { stdio: "pipe" });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function npm(): string {
+  const command = execFileSync("sh", ["-c", "command -v npm"], { encoding: "utf8" }).trim();
+  return process.env.npm_execpath ?? realpathSync(command);
+}
+
+/** With the headers of the Node that runs this, where it has brought them. */
+function environment(): NodeJS.ProcessEnv {
+  const { npm_config_nodedir: _, ...rest } = process.env;
+  const prefix = path.join(path.dirname(realpathSync(process.execPath)), "..");
+  const own = existsSync(path.join(prefix, "include", "node", "node.h"));
+  const env = Object.fromEntries(
+    Object.entries(rest).filter(([name]) => !/^(RUNTIME_|NODE_OPTIONS$|VITEST)/.test(name)),
+  );
+  return {
+    ...env,
+    PATH: `${path.dirname(process.execPath)}${path.delimiter}${env.PATH}`,
+    ...(own && { npm_config_nodedir: prefix }),
+  };
+}
