@@ -114,7 +114,9 @@ export class Link {
   #argument(object: object): Argument | undefined {
     const own = this.proxies.numberOf(object);
     if (own !== undefined) return { own };
-    return typeof object === "function" ? { called: this.#functions.numberOf(object) } : undefined;
+    if (typeof object !== "function") return undefined;
+    const { name, length } = object;
+    return { called: this.#functions.numberOf(object), name: String(name), length: Number(length) };
   }
 
   #post(order: Order): void {

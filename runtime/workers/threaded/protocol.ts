@@ -66,7 +66,7 @@ export type Returned = { readonly called: number } | { readonly thrown: number }
 /** What travels to the thread: one of its objects; a function of this side; an error, of which it gets a copy. */
 export type Argument =
   | { readonly own: number }
-  | { readonly called: number }
+  | { readonly called: number; readonly name: string; readonly length: number }
   | { readonly thrown: number; readonly copy: Cargo };
 
 export interface ObjectThreadData {

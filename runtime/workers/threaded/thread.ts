@@ -61,7 +61,7 @@ function unpacked(cargo: Cargo): unknown {
   return unpack(cargo, (content) => {
     const argument = content as Argument;
     if ("own" in argument) return objects.get(argument.own);
-    if ("called" in argument) return callback(argument.called);
+    if ("called" in argument) return callback(argument);
     const error = unpacked(argument.copy);
     if (typeof error === "object" && error !== null) theirs.set(error, { thrown: argument.thrown });
     return error;
@@ -83,7 +83,7 @@ const forgotten = new FinalizationRegistry<number>((called) => {
 });
 
 /** A function that calls one of the other side: waits for what it returns, where an order is under way on this stack. */
-function callback(called: number): object {
+function callback({ called, name, length }: Extract<Argument, { called: number }>): object {
   const known = callbacks.get(called);
   const existing = known?.fn.deref();
   if (known !== undefined && existing !== undefined) {
@@ -97,6 +97,9 @@ function callback(called: number): object {
     report({ ...call, id: running, invocation: ++lastInvocation });
     return answerTo(lastInvocation);
   };
+  // Libraries look at how many parameters a function has.
+  Object.defineProperty(fn, "name", { value: name, configurable: true });
+  Object.defineProperty(fn, "length", { value: length, configurable: true });
   callbacks.set(called, { fn: new WeakRef(fn), times: 1 + (known?.times ?? 0) });
   theirs.set(fn, { called });
   forgotten.register(fn, called);
