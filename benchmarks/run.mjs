@@ -18,6 +18,7 @@ const names = [
   "start",
   "gc",
   "many",
+  "offload",
 ];
 const DEFAULT_ROUNDS = 5;
 

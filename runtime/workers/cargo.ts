@@ -31,7 +31,7 @@ export interface Packing {
  * @throws DataCloneError that tells where in the value something is that cannot be sent
  */
 export function pack(value: unknown, name: string, packing: Packing = {}): Cargo {
-  if (isSimple(value, packing, new Set())) return { value };
+  if (isSimple(value)) return { value };
   const packer = new Packer(name, packing);
   const copy = packer.copy(value, []);
   return packer.parts.length === 0 ? { value: copy } : { value: copy, parts: packer.parts };
@@ -67,6 +67,10 @@ function isContainer(value: object): value is Record<string, unknown> {
   return (prototype === Object.prototype || prototype === null) && !types.isProxy(value);
 }
 
+export function isObject(value: unknown): value is object {
+  return (typeof value === "object" && value !== null) || typeof value === "function";
+}
+
 /** Objects of which a structured clone always makes as good a copy. */
 function isCloneable(value: object): boolean {
   if (Buffer.isBuffer(value)) return false;
@@ -76,13 +80,22 @@ function isCloneable(value: object): boolean {
 }
 
 /** Whether a value can be sent as it is. */
-function isSimple(value: unknown, packing: Packing, seen: Set<object>): boolean {
-  if (typeof value === "function" || typeof value === "symbol") return false;
-  if (typeof value !== "object" || value === null || seen.has(value) || isCloneable(value)) return true;
-  if (!isContainer(value)) return false;
+function isSimple(value: unknown): boolean {
+  if (!isObject(value)) return typeof value !== "symbol";
+  if (!isContainer(value)) return isCloneable(value);
+  for (const item of Array.isArray(value) ? value : Object.values(value)) {
+    if (typeof item === "symbol" || isObject(item)) return isSimpleWithin(value, new Set()); // which most have no need of
+  }
+  return true;
+}
+
+function isSimpleWithin(value: unknown, seen: Set<object>): boolean {
+  if (!isObject(value)) return typeof value !== "symbol";
+  if (seen.has(value)) return true;
+  if (!isContainer(value)) return isCloneable(value);
   seen.add(value);
-  if (Array.isArray(value)) return value.every((item) => isSimple(item, packing, seen));
-  for (const key of Object.keys(value)) if (!isSimple(value[key], packing, seen)) return false;
+  if (Array.isArray(value)) return value.every((item) => isSimpleWithin(item, seen));
+  for (const key of Object.keys(value)) if (!isSimpleWithin(value[key], seen)) return false;
   return true;
 }
 
@@ -99,7 +112,7 @@ class Packer {
 
   copy(value: unknown, path: Path): unknown {
     if (typeof value === "symbol") throw notCloneable(this.#name, path, "it is a symbol");
-    if ((typeof value !== "object" && typeof value !== "function") || value === null) return value;
+    if (!isObject(value)) return value;
     if (this.#copies.has(value)) return this.#copies.get(value);
     const replacement = this.#packing.replace?.(value);
     if (replacement !== undefined) return this.#replaced(path, "special", replacement);

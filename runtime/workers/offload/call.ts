@@ -1,10 +1,9 @@
 // One task of a pool, from its acceptance to its outcome.
-import { threadEnded } from "../../errors";
 import { pack, unpack } from "../cargo";
 import { Progress } from "./progress";
 import { type Request, requestOf, type Task } from "./task";
 import type { Reply } from "./thread";
-import type { Threads } from "./threads";
+import type { Client, Running, Threads } from "./threads";
 
 /** What becomes of a call: exactly once, unless it is aborted. */
 export interface Receiver {
@@ -12,79 +11,88 @@ export interface Receiver {
   reject(error: unknown): void;
 }
 
-export class Call {
+export class Call implements Client {
   readonly #request: Request;
   readonly #transfer: readonly unknown[];
   readonly #receiver: Receiver;
   #progress: Progress | null = null;
-  #stop: (() => void) | null = null;
+  #running: Running | null = null;
   /** Called once at its end, before anybody hears of the outcome. */
-  ended: () => void = () => {};
+  ended: (() => void) | null = null;
 
   /** @throws DataCloneError if the arguments cannot be sent */
   constructor(task: Task, args: unknown[], receiver: Receiver) {
     const request = requestOf(task, args);
-    const { onProgress, transfer = [] } = task.options;
+    const { onProgress, transfer = nothing } = task.options;
     this.#receiver = receiver;
     if (onProgress === undefined) {
       this.#request = request;
       this.#transfer = transfer;
       return;
     }
-    this.#progress = new Progress(onProgress, (error) => {
-      this.abort();
-      receiver.reject(error);
-    });
+    this.#progress = new Progress(onProgress, (error) => this.fail(error));
     this.#request = { ...request, progress: this.#progress.port };
     this.#transfer = [...transfer, this.#progress.port];
   }
 
+  /** Whether a thread has it, or is started for it. */
+  get isRunning(): boolean {
+    return this.#running !== null;
+  }
+
   /** Has one of `threads` do it. */
   run(threads: Threads): void {
-    this.#stop = threads.run(this.#request, this.#transfer, (error, reply) => {
-      this.#stop = null;
-      if (error !== null || reply === undefined) this.#end(() => this.#receiver.reject(this.#explained(error)));
-      else if (this.#progress === null) this.#end(() => this.#deliver(reply));
-      else this.#progress.whenComplete(reply.reports ?? 0, () => this.#end(() => this.#deliver(reply)));
-    });
+    this.#running = threads.run(this.#request, this.#transfer, this);
+  }
+
+  answered(reply: Reply): void {
+    this.#running = null; // the thread has nothing to do with it any more
+    if (this.#progress === null) this.#deliver(reply);
+    else this.#progress.whenComplete(reply.reports ?? 0, () => this.#deliver(reply));
+  }
+
+  lost(error: Error): void {
+    this.#end();
+    this.#receiver.reject(this.#explained(error));
   }
 
   /** Ends it without a word to who waits for it: it is not begun, or its thread is terminated. */
   abort(): void {
-    const stop = this.#stop;
-    this.#stop = null;
-    stop?.();
-    this.#end(() => {});
+    this.#running?.abort();
+    this.#end();
   }
 
   /** Ends it, and says why. */
-  fail(why: string): void {
+  fail(error: unknown): void {
     this.abort();
-    this.#receiver.reject(threadEnded(why));
+    this.#receiver.reject(error);
+  }
+
+  #deliver(reply: Reply): void {
+    this.#end();
+    if (reply.failed) this.#receiver.reject(unpack(reply));
+    else this.#receiver.resolve(unpack(reply));
   }
 
   /** V8 says what it could not clone, but not where that is. */
-  #explained(error: Error | null): unknown {
-    if (error?.name !== "DataCloneError") return error;
+  #explained(error: Error): unknown {
+    if (error.name !== "DataCloneError") return error;
     try {
-      pack(this.#request.args.value, "args", { transfer: this.#transfer, certain: true });
+      pack(this.#request.value, "args", { transfer: this.#transfer, certain: true });
       return error;
     } catch (better) {
       return better;
     }
   }
 
-  #deliver(reply: Reply): void {
-    if ("value" in reply) this.#receiver.resolve(unpack(reply.value));
-    else this.#receiver.reject(unpack(reply.failure));
-  }
-
-  #end(tell: () => void): void {
+  #end(): void {
+    const { ended } = this;
+    this.#running = null;
     this.#progress?.close();
     this.#progress = null;
-    const { ended } = this;
-    this.ended = () => {};
-    ended();
-    tell();
+    this.ended = null;
+    ended?.();
   }
 }
+
+const nothing: readonly unknown[] = [];

@@ -22,8 +22,8 @@ export interface TaskOptions {
 // biome-ignore lint/suspicious/noExplicitAny: any function
 export type TaskFunction<A extends any[] = any[], T = unknown> = (...args: A) => T;
 
-/** What is sent to a thread. */
-export type Request = Readonly<{ args: Cargo; progress?: unknown } & Callee>;
+/** What is sent to a thread: the arguments, and what is to be called. */
+export type Request = Cargo & Callee & { readonly progress?: unknown };
 type Callee = { source: string; strict: boolean } | { url: string; name: string };
 
 /** A task that was checked, as often as it is to be done. */
@@ -48,7 +48,9 @@ export function argumentsOf(callee: unknown, rest: unknown[]): [args: unknown[],
 }
 
 export function requestOf({ callee, options }: Task, args: unknown[]): Request {
-  return { ...callee, args: pack(args, "args", { transfer: options.transfer }) };
+  const cargo = pack(args, "args", options);
+  if ("url" in callee && cargo.parts === undefined) return { value: cargo.value, url: callee.url, name: callee.name };
+  return { ...cargo, ...callee };
 }
 
 function nameOf(options: unknown): string {

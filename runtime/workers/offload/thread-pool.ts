@@ -14,6 +14,7 @@ import {
   invalidArgument,
   outOfRange,
   ShutDown,
+  threadEnded,
 } from "../../errors";
 import { blockWithin, type Limit } from "../../limit";
 import { AsyncResult } from "../../sync/async-result";
@@ -103,7 +104,7 @@ export class ThreadPool {
     this.#options = { min, max, idleTimeout, resourceLimits };
     this.#room = new Semaphore(max + maxQueue);
     this.#idle.set();
-    if (min > 0) this.#threads = new Threads(this.#options);
+    if (min > 0) this.#threads = this.#startThreads();
   }
 
   /** The pool that `offload` uses. */
@@ -238,16 +239,17 @@ export class ThreadPool {
     const threads = this.#threads;
     this.#threads = null; // what is begun meanwhile gets others
     // The last ones first: those that wait are not to take the places of those that run.
-    for (const call of [...this.#calls].reverse()) call.fail("The task was ended with its thread pool");
+    for (const call of [...this.#calls].reverse()) call.fail(threadEnded("The task was ended with its thread pool"));
     threads?.end();
   }
 
   #apply(task: Task, args: unknown[]): unknown {
     if (!canBlock()) throw refusal();
     const { signal } = task.options;
-    this.#enter({ signal });
+    const limit = signal ?? Number.POSITIVE_INFINITY;
+    this.#enter(limit);
     let call: Call | undefined;
-    return blockWithin<unknown>(signal === undefined ? Number.POSITIVE_INFINITY : { signal }, (waiter) => {
+    return blockWithin<unknown>(limit, (waiter) => {
       call = this.#begin(task, args, waiter);
       return () => call?.abort();
     });
@@ -255,7 +257,7 @@ export class ThreadPool {
 
   #spawn(task: Task, args: unknown[]): Spawned {
     const { signal } = task.options;
-    this.#enter(canBlock() ? { signal } : 0);
+    this.#enter(canBlock() ? (signal ?? Number.POSITIVE_INFINITY) : 0);
     const result = new AsyncResult();
     const here = new Place();
     let ignore = () => {};
@@ -332,7 +334,7 @@ export class ThreadPool {
       this.#busy += now() - begin;
       this.#leave(call);
     };
-    this.#threads ??= new Threads(this.#options);
+    this.#threads ??= this.#startThreads();
     call.run(this.#threads);
   }
 
@@ -347,6 +349,14 @@ export class ThreadPool {
     if (this.#running > 0) return;
     this.#idle.set();
     if (this.#closed) this.#endThreads();
+  }
+
+  #startThreads(): Threads {
+    const threads: Threads = new Threads(this.#options, (error) => {
+      if (this.#threads !== threads) return;
+      for (const call of [...this.#calls]) if (call.isRunning) call.fail(error);
+    });
+    return threads;
   }
 
   #endThreads(): void {

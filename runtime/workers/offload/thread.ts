@@ -3,13 +3,17 @@
 import { createRequire } from "node:module";
 import { type MessagePort, workerData } from "node:worker_threads";
 import { noSuchExport } from "../../errors";
-import { type Cargo, pack, unpack } from "../cargo";
+import { type Cargo, isObject, pack, unpack } from "../cargo";
 import { functionNamed, load } from "../load";
 import { INSIDE, type Inside } from "./inside";
 import type { Request } from "./task";
 
-/** What a thread answers; `reports` is how many the task has sent before. */
-export type Reply = ({ value: Cargo } | { failure: Cargo }) & { reports?: number };
+/** What a thread answers: the result, or what was thrown. */
+export interface Reply extends Cargo {
+  readonly failed?: true;
+  /** How many reports the task has sent before. */
+  reports?: number;
+}
 
 /** What all threads of a pool are told. */
 export interface ThreadData {
@@ -25,7 +29,7 @@ const VALUE = Symbol.for("Piscina.valueOf");
 
 let port: MessagePort | undefined; // for what the task reports
 let reports = 0;
-let moved = new WeakMap<object, readonly unknown[]>();
+let moved: Map<unknown, readonly unknown[]> | undefined;
 
 const inside: Inside = {
   report(value) {
@@ -34,7 +38,7 @@ const inside: Inside = {
     reports++;
   },
   transfer(value, list) {
-    moved.set(value, list);
+    moved = (moved ?? new Map()).set(value, list);
   },
 };
 Object.assign(globalThis, { [INSIDE]: inside });
@@ -46,15 +50,17 @@ export async function run(request: Request): Promise<unknown> {
   let transfer: readonly unknown[] | undefined;
   let reply: Reply;
   try {
-    const run = "source" in request ? compile(request.source, request.strict) : await find(request.url, request.name);
-    const value = await run(...(unpack(request.args) as unknown[]));
-    transfer = moved.get(value as object);
-    reply = { value: pack(value, "the result", { certain: true, transfer }) };
+    const run = "source" in request ? compile(request.source, request.strict) : find(request.url, request.name);
+    const args = unpack(request) as unknown[];
+    let value: unknown = typeof run === "function" ? run(...args) : (await run)(...args);
+    if (isObject(value)) value = await value;
+    transfer = moved?.get(value);
+    reply = pack(value, "the result", { certain: true, transfer });
   } catch (error) {
     transfer = undefined;
-    reply = { failure: describe("source" in request ? explained(error) : error) };
+    reply = { ...describe("source" in request ? explained(error) : error), failed: true };
   }
-  moved = new WeakMap();
+  moved = undefined;
   if (port !== undefined) {
     reply.reports = reports;
     port.close();
@@ -114,14 +120,14 @@ function evaluate(source: string, strict: boolean): Run {
   }
 }
 
-async function find(url: string, name: string): Promise<Run> {
-  const key = `${name} ${url}`;
-  let fn = found.get(key);
-  if (fn === undefined) {
-    const exports = await load(url);
-    fn = functionNamed(exports, name);
-    if (fn === undefined) throw noSuchExport(url, name, Object.keys(exports));
-    found.set(key, fn);
-  }
+function find(url: string, name: string): Run | Promise<Run> {
+  return found.get(`${name} ${url}`) ?? loadFunction(url, name);
+}
+
+async function loadFunction(url: string, name: string): Promise<Run> {
+  const exports = await load(url);
+  const fn = functionNamed(exports, name);
+  if (fn === undefined) throw noSuchExport(url, name, Object.keys(exports));
+  found.set(`${name} ${url}`, fn);
   return fn;
 }

@@ -5,7 +5,7 @@ import path = require("node:path");
 import type { ResourceLimits } from "node:worker_threads";
 import type { Piscina } from "piscina";
 import { pinned } from "../../coroutine";
-import { threadEnded, threadLost } from "../../errors";
+import { threadLost } from "../../errors";
 import { inheritedOptions } from "../inherited";
 import type { Request } from "./task";
 import type { Reply, ThreadData } from "./thread";
@@ -20,15 +20,19 @@ export interface ThreadsOptions {
 // As it was before anybody patched it.
 const { setImmediate } = require("node:timers") as typeof import("node:timers");
 
-/** What a task has come to: a reply, or the error that says why there is none. */
-export type Settle = (error: Error | null, reply?: Reply) => void;
+/** Who has a task done. Hears, once, of what has come of it, unless it is aborted before. */
+export interface Client {
+  answered(reply: Reply): void;
+  /** There will be no reply. */
+  lost(error: Error): void;
+}
 
 export class Threads {
   readonly #piscina: Piscina;
-  readonly #running = new Set<Running>();
   #lastError: Error | undefined;
 
-  constructor({ min, max, idleTimeout, resourceLimits }: ThreadsOptions) {
+  /** @param stranded called when no thread is left, and none will come, for tasks that wait for one to start */
+  constructor({ min, max, idleTimeout, resourceLimits }: ThreadsOptions, stranded: (error: Error) => void) {
     const { Piscina } = require("piscina") as typeof import("piscina");
     const workerData: ThreadData = { main: process.argv[1] ?? path.join(process.cwd(), "[eval]") };
     this.#piscina = new Piscina({
@@ -48,7 +52,8 @@ export class Threads {
       this.#lastError = error;
     });
     // After the failures of its own tasks, which are promises' reactions.
-    this.#piscina.on("workerDestroy", () => setImmediate(() => this.#failIfStranded()));
+    const look = () => this.count === 0 && stranded(notStarted(this.#lastError));
+    this.#piscina.on("workerDestroy", () => setImmediate(look));
   }
 
   /** How many there are. */
@@ -56,65 +61,34 @@ export class Threads {
     return this.#piscina.threads.length;
   }
 
-  /**
-   * Has a thread do a task.
-   * @returns what ends it, and the thread that runs it, without a word
-   */
-  run(request: Request, transfer: readonly unknown[], settle: Settle): () => void {
-    const running = new Running(settle);
-    this.#running.add(running);
-    const end = (error: Error | null, reply?: Reply) => {
-      this.#running.delete(running);
-      running.settle(error, reply);
-    };
+  /** Has a thread do a task. */
+  run(request: Request, transfer: readonly unknown[], client: Client): Running {
+    const signal = new Running();
     // So that a patched postMessage does not take it for the beginning of a conversation of this fiber's.
-    pinned("it speaks to another thread", () =>
-      this.#piscina.run(request, { transferList: transfer as never, signal: running }),
-    ).then(
-      (reply: Reply) => end(null, reply),
-      (error: Error) => end(explain(error)),
+    const reply = pinned("it speaks to another thread", () =>
+      this.#piscina.run(request, { transferList: transfer as never, signal }),
     );
-    return () => {
-      running.settle = () => {};
-      this.#running.delete(running);
-      running.abort();
-    };
+    reply.then(
+      (reply: Reply) => signal.aborted || client.answered(reply),
+      (error: Error) => signal.aborted || client.lost(explain(error)),
+    );
+    return signal;
   }
 
-  /** Ends all threads; tasks that run fail. */
+  /** Ends all threads. */
   end(): void {
-    for (const running of this.#running) {
-      this.#running.delete(running);
-      running.settle(threadEnded("The task was ended with its thread pool"));
-      running.settle = () => {};
-    }
     this.#piscina.destroy().catch(() => {});
-  }
-
-  /** No thread is left, and none will come, for tasks that wait for one to start: those that were to have failed. */
-  #failIfStranded(): void {
-    if (this.count > 0) return;
-    const error = this.#lastError;
-    for (const running of this.#running) {
-      running.settle(threadLost(`it could not be started${error ? `, ${error.message}` : ""}`, error));
-      running.settle = () => {};
-      running.abort();
-    }
-    this.#running.clear();
   }
 }
 
 /** A task that piscina has. To piscina it is an AbortSignal: much cheaper than a real one, which nobody else would see. */
-class Running {
-  readonly aborted = false;
-  settle: Settle;
+export class Running {
+  aborted = false;
   #listener: (() => void) | null = null;
 
-  constructor(settle: Settle) {
-    this.settle = settle;
-  }
-
+  /** Ends the task, and the thread that runs it, without a word. */
   abort(): void {
+    this.aborted = true;
     this.#listener?.();
   }
 
@@ -125,6 +99,10 @@ class Running {
   removeEventListener(): void {
     this.#listener = null;
   }
+}
+
+function notStarted(error: Error | undefined): Error {
+  return threadLost(`it could not be started${error ? `, ${error.message}` : ""}`, error);
 }
 
 /** Piscina's own errors have no codes. */

@@ -2,7 +2,6 @@
 // none can be suspended, this thread sleeps until it is carried out, as it would if the objects lived here.
 import path = require("node:path");
 
-import { existsSync } from "node:fs";
 import type { MessagePort, Worker } from "node:worker_threads";
 import { block, type Waiter, withFiberStack } from "../../block";
 import { canBlock, currentRoot, pinned } from "../../coroutine";
@@ -54,7 +53,7 @@ export class Link {
   readonly #hub = {}; // stands for none there
   #lastOrder = 0;
   #lastThrown = 0;
-  #thread = "";
+  #thread = 0;
   #end: (() => Error) | null = null;
 
   constructor(url: string) {
@@ -71,7 +70,10 @@ export class Link {
     port1.unref();
     this.#worker.unref();
     this.#worker.on("error", (error) => this.#lose(`an uncaught error, ${error?.message ?? error}`, error));
-    this.#worker.on("exit", (code) => this.#lose(`with exit code ${code}`));
+    this.#worker.on("exit", (code) => {
+      this.#hearAll(); // it may have said more
+      this.#lose(`with exit code ${code}`);
+    });
   }
 
   /** Has something done and blocks until it is. Throws what it throws. */
@@ -97,7 +99,7 @@ export class Link {
 
   /** @param name what people call it */
   pack(value: unknown, name: string): Cargo {
-    return pack(value, name, { replace: (object) => this.#argument(object) });
+    return pack(value, name, { certain: true, replace: (object) => this.#argument(object) });
   }
 
   /** Ends the thread. Whoever waits for something there, and whoever wants something from then on, gets ERR_THREAD_ENDED. */
@@ -150,8 +152,21 @@ export class Link {
     }
   }
 
+  #hearAll(): void {
+    if (this.#end !== null) return;
+    for (let next = this.#receive(this.#port); next !== undefined; next = this.#receive(this.#port)) {
+      this.#hear(next.message, false);
+      if (this.#end !== null) return;
+    }
+  }
+
   #isGone(): boolean {
-    return this.#thread !== "" && !existsSync(path.join("/proc", this.#thread));
+    if (this.#thread === 0) return false; // nobody can tell
+    try {
+      return !process.kill(this.#thread, 0);
+    } catch {
+      return true;
+    }
   }
 
   /** @param asleep whether this thread sleeps for one of its fibers, or none, and others must wait */

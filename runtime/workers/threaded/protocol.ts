@@ -45,7 +45,8 @@ export type Report =
     }
   | { readonly forget: number; readonly times: number }
   | { readonly shape: number; readonly methods: readonly Key[] }
-  | { readonly thread: string }
+  /** Its number in the system; 0 where that is not to be had. */
+  | { readonly thread: number }
   | { readonly ends: string; readonly error?: Cargo };
 
 export type Outcome = { readonly value: Cargo } | { readonly failure: Cargo };

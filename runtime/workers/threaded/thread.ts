@@ -1,6 +1,7 @@
 // An object's thread: carries out what it is asked to do with the objects that live there. A bundle of its own, as that of
 // the pools' threads.
 import { readlinkSync } from "node:fs";
+import { basename } from "node:path";
 import { receiveMessageOnPort, workerData } from "node:worker_threads";
 import { type Cargo, pack, unpack } from "../cargo";
 import { loadWhole } from "../load";
@@ -214,15 +215,15 @@ process.on("uncaughtExceptionMonitor", (error) => {
   lastError = error;
 });
 
-function threadName(): string {
+function threadInSystem(): number {
   try {
-    return readlinkSync("/proc/thread-self");
+    return Number(basename(readlinkSync("/proc/thread-self")));
   } catch {
-    return ""; // not on Linux
+    return 0; // not on Linux
   }
 }
 
-report({ thread: threadName() });
+report({ thread: threadInSystem() });
 loadWhole(url).then(
   (exports) => {
     objects.root = exports;
