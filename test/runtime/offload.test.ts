@@ -119,7 +119,7 @@ describeFibers("offload: a module", () => {
   });
 
   it("may be TypeScript", async () => {
-    const typed = path.join(tasks, "typed.ts");
+    const typed = path.join(tasks, "typed.mts");
     const points = [
       { x: 0, y: 0 },
       { x: 3, y: 4 },
