@@ -93,6 +93,15 @@ function read(fn: TaskFunction): Callee {
   if (/^(async\s+)?(function\s*)?\*/.test(source)) {
     throw invalidValue("task", `must be a function that returns its result: "${fn.name}" is a generator function`);
   }
-  // Sloppy functions have properties that strict ones have not; of arrows and methods nobody can tell.
-  return { source, strict: !Object.hasOwn(fn, "caller") };
+  return { source, strict: isStrict(fn) };
+}
+
+/** Arrow functions and methods all count as strict ones. */
+function isStrict(fn: TaskFunction): boolean {
+  try {
+    void fn.caller; // which only sloppy functions have
+    return false;
+  } catch {
+    return true;
+  }
 }
