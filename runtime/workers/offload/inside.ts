@@ -15,6 +15,7 @@ const inside = () => (globalThis as { [INSIDE]?: Inside })[INSIDE];
 /**
  * Reports something to the `onProgress` of whoever has offloaded the task that runs in this thread. If nobody has, it does
  * nothing: the function can be called directly, too.
+ * A function that is sent as text gets it by `require("runtime/task")`.
  * @throws DataCloneError if `value` cannot be sent
  * @example for (const [i, row] of rows.entries()) { convert(row); progress(i / rows.length); }
  */

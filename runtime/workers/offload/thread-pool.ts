@@ -69,7 +69,8 @@ type Module = URL | string;
  * **When the waiting fiber is killed** or timed out, or the signal is aborted, the task is ended: a thread that runs it is
  * terminated. A thread that dies fails its own task only (ERR_THREAD_LOST), others take its place.
  *
- * A pool that has nothing to do does not keep the process alive. Its threads are plain ones: no fibers, no patch.
+ * A pool that has nothing to do does not keep the process alive. Its threads are plain ones: no fibers, no patch. What a task
+ * leaves running in one, timers or sockets, stands still until its next task.
  */
 export class ThreadPool {
   /** How many threads there may be. */
@@ -228,7 +229,7 @@ export class ThreadPool {
     return this.#idle.wait(limit);
   }
 
-  /** Takes no further tasks. Those that there are will be done; then the threads end. `join` waits for that. */
+  /** Takes no further tasks. Those that there are will be done, for which `join` waits; then the threads end. */
   close(): void {
     this.#closed = true;
     if (this.#idle.isSet) this.#endThreads();

@@ -34,7 +34,7 @@ export class Threads {
   /** @param stranded called when no thread is left, and none will come, for tasks that wait for one to start */
   constructor({ min, max, idleTimeout, resourceLimits }: ThreadsOptions, stranded: (error: Error) => void) {
     const { Piscina } = require("piscina") as typeof import("piscina");
-    const workerData: ThreadData = { main: process.argv[1] ?? path.join(process.cwd(), "[eval]") };
+    const workerData: ThreadData = { main: path.resolve(process.argv[1] ?? "[eval]") };
     this.#piscina = new Piscina({
       ...inheritedOptions(),
       filename: path.join(__dirname, "thread.js"),

@@ -54,6 +54,7 @@ export class Link {
   #lastOrder = 0;
   #lastThrown = 0;
   #thread = 0;
+  #open = true; // the port
   #end: (() => Error) | null = null;
 
   constructor(url: string) {
@@ -70,9 +71,16 @@ export class Link {
     port1.unref();
     this.#worker.unref();
     this.#worker.on("error", (error) => this.#lose(`an uncaught error, ${error?.message ?? error}`, error));
+    let exitCode: number | null = null;
+    const end = () => exitCode !== null && !this.#open && this.#lose(`with exit code ${exitCode}`);
     this.#worker.on("exit", (code) => {
-      this.#hearAll(); // it may have said more
-      this.#lose(`with exit code ${code}`);
+      exitCode = code;
+      end(); // but not before all that it has said was heard
+    });
+    port1.on("close", () => {
+      this.#open = false;
+      if (this.#end === null) this.#worker.ref(); // it is about to exit
+      end();
     });
   }
 
@@ -93,7 +101,7 @@ export class Link {
       }
     } finally {
       this.#pending.delete(id);
-      if (this.#pending.size === 0) this.#port.unref();
+      if (this.#pending.size === 0 && this.#open) this.#port.unref();
     }
   }
 
@@ -110,7 +118,7 @@ export class Link {
 
   /** Ends the thread if nobody here can reach it, nor it anybody here. */
   endIfUnused(): void {
-    if (this.#pending.size === 0 && this.#functions.size === 0) this.end();
+    if (this.proxies.size === 0 && this.#pending.size === 0 && this.#functions.size === 0) this.end();
   }
 
   #argument(object: object): Argument | undefined {
@@ -144,7 +152,7 @@ export class Link {
   #sleepUntilHeard(pending: Pending): void {
     while (pending.inbox.length === 0) {
       const seen = Atomics.load(this.#counters, REPORTS);
-      const next = this.#receive(this.#port);
+      const next = this.#open ? this.#receive(this.#port) : undefined; // Node crashes if the port has told its end
       if (next !== undefined) this.#hear(next.message, true);
       else if (sleep(this.#counters, REPORTS, seen, LOOK_EVERY) === "timed-out" && this.#isGone()) {
         this.#lose("it was terminated, perhaps for want of memory");
@@ -152,15 +160,8 @@ export class Link {
     }
   }
 
-  #hearAll(): void {
-    if (this.#end !== null) return;
-    for (let next = this.#receive(this.#port); next !== undefined; next = this.#receive(this.#port)) {
-      this.#hear(next.message, false);
-      if (this.#end !== null) return;
-    }
-  }
-
   #isGone(): boolean {
+    if (!this.#open) return true;
     if (this.#thread === 0) return false; // nobody can tell
     try {
       return !process.kill(this.#thread, 0);
@@ -172,7 +173,7 @@ export class Link {
   /** @param asleep whether this thread sleeps for one of its fibers, or none, and others must wait */
   #hear(report: Report, asleep: boolean): void {
     if ("shape" in report) this.proxies.addShape(report.shape, report.methods);
-    else if ("forget" in report) this.#functions.forget(report.forget, report.times);
+    else if ("forget" in report) this.#forget(report.forget, report.times);
     else if ("thread" in report) this.#thread = report.thread;
     else if ("ends" in report) this.#lose(report.ends, report.error && this.#unpack(report.error));
     else this.#hearOf(report, asleep);
@@ -241,6 +242,11 @@ export class Link {
       if ("object" in reference) return this.proxies.proxyOf(reference);
       return "called" in reference ? this.#functions.get(reference.called) : pending?.thrown.get(reference.thrown);
     });
+  }
+
+  #forget(fn: number, times: number): void {
+    this.#functions.forget(fn, times);
+    this.endIfUnused();
   }
 
   #lose(why: string, cause?: unknown): void {

@@ -26,6 +26,10 @@ export class Proxies {
     this.#release = release;
   }
 
+  get size(): number {
+    return this.#known.size;
+  }
+
   numberOf(proxy: object): number | undefined {
     return this.#numbers.get(proxy);
   }
@@ -54,8 +58,8 @@ export class Proxies {
     const known = this.#known.get(number);
     if (known === undefined || known.proxy.deref() !== undefined) return;
     this.#known.delete(number);
-    if (this.#known.size === 0) this.#link.endIfUnused();
-    else this.#release([[number, known.times]]);
+    this.#release([[number, known.times]]);
+    this.#link.endIfUnused();
   }
 }
 

@@ -47,8 +47,7 @@ export function threaded<Exports = any>(module: URL | string): Threaded<Exports>
   const link = new Link(moduleUrl(module, "module"));
   try {
     return link.perform({ does: "load", object: 0 }) as Threaded<Exports>;
-  } catch (error) {
-    link.end();
-    throw error;
+  } finally {
+    link.endIfUnused(); // it has failed, or the module is nothing but data
   }
 }
