@@ -4,68 +4,77 @@ const { spawn, ThreadPool, threaded } = require("runtime");
 
 const tasks = path.join(__dirname, "../tasks/tasks.cjs");
 const mover = path.join(__dirname, "../tasks/move.cjs");
-const TRIPS = 5000;
-const MOVES = 1000;
+const mebibyte = 1024 * 1024;
+const nothing = { name: "nothing" };
 
 const now = () => Number(process.hrtime.bigint()) / 1000; // microseconds
-const figures = {};
-const times = (count, run) => () => {
+
+const times = (run) => (count) => {
   for (let i = 0; i < count; i++) run(i);
 };
-const time = (key, count, run, unit = 1) => {
-  run();
-  const start = now();
-  run();
-  figures[key] = (now() - start) / count / unit;
-};
 
-function measure(threads) {
-  const pool = new ThreadPool({ min: threads, max: threads });
-  const nothing = { name: "nothing" };
-  time(
-    "module",
-    TRIPS,
-    times(TRIPS, (i) => pool.apply(tasks, [i], nothing)),
-  );
-  time(
-    "function",
-    TRIPS,
-    times(TRIPS, (i) => pool.apply((value) => value, i)),
-  );
-  let bytes = new Uint8Array(1024 * 1024);
+function least(batches, count, run) {
+  let least = Number.POSITIVE_INFINITY;
+  for (let i = 0; i < batches; i++) {
+    const start = now();
+    run(count);
+    least = Math.min(least, (now() - start) / count);
+  }
+  return least;
+}
+
+function measure(pool, counter) {
+  let bytes = new Uint8Array(mebibyte);
   const move = () => {
     bytes = pool.apply(mover, [bytes], { name: "ours", transfer: [bytes.buffer] });
   };
-  time("bytes", MOVES, times(MOVES, move));
-  const items = Array.from({ length: 1000 }, (_, i) => i);
-  time(
-    "burst",
-    5000,
-    times(5, () => pool.map(tasks, items, nothing)),
-  );
-  time("compute", 16, () => pool.map(tasks, items.slice(0, 16), { name: "compute" }), 1000);
-  const library = threaded(tasks);
-  const counter = new library.Counter();
-  time(
-    "method",
-    TRIPS,
-    times(TRIPS, (i) => counter.add(i)),
-  );
-  return [pool, counter];
+  const items = Array.from({ length: 200 }, (_, i) => i);
+  const map = (name) => (count) => pool.map(tasks, items.slice(0, count), { name });
+  return {
+    module: least(
+      200,
+      100,
+      times((i) => pool.apply(tasks, [i], nothing)),
+    ),
+    function: least(
+      200,
+      100,
+      times((i) => pool.apply((value) => value, i)),
+    ),
+    bytes: least(100, 50, times(move)),
+    burst: least(50, 200, map("nothing")),
+    compute: least(60, 8, map("compute")) / 1000,
+    method: least(
+      200,
+      100,
+      times((i) => counter.add(i)),
+    ),
+  };
 }
 
-async function measureOut(pool, counter) {
-  const start = now();
-  for (let i = 0; i < TRIPS; i++) await pool.spawn(tasks, [i], { name: "nothing" });
-  figures.promise = (now() - start) / TRIPS;
-  time(
-    "parked",
-    TRIPS,
-    times(TRIPS, (i) => counter.add(i)),
+/** In async code. */
+async function measurePromises(pool) {
+  let least = Number.POSITIVE_INFINITY;
+  for (let batch = 0; batch < 200; batch++) {
+    const start = now();
+    for (let i = 0; i < 100; i++) await pool.spawn(tasks, [i], nothing);
+    least = Math.min(least, (now() - start) / 100);
+  }
+  return least;
+}
+
+async function main(threads) {
+  const pool = new ThreadPool({ min: threads, max: threads });
+  const counter = new (threaded(tasks).Counter)();
+  const figures = await spawn(measure, pool, counter);
+  figures.promise = await measurePromises(pool);
+  figures.parked = least(
+    200,
+    100,
+    times((i) => counter.add(i)),
   );
   pool.kill();
+  console.log(JSON.stringify(figures));
 }
 
-spawn(measure, Number(process.argv[2]))
-  .then(([pool, counter]) => measureOut(pool, counter))
-  .then(() => console.log(JSON.stringify(figures)));
+main(Number(process.argv[2]));

@@ -1,8 +1,8 @@
 // One task of a pool, from its acceptance to its outcome.
-import { pack, unpack } from "../cargo";
+import { isObject, pack, unpack } from "../cargo";
 import { Progress } from "./progress";
-import { type Request, requestOf, type Task } from "./task";
-import type { Reply } from "./thread";
+import type { Callee, Reply, Request } from "./protocol";
+import { requestOf, type Task } from "./task";
 import type { Client, Running, Threads } from "./threads";
 
 /** What becomes of a call: exactly once, unless it is aborted. */
@@ -12,6 +12,7 @@ export interface Receiver {
 }
 
 export class Call implements Client {
+  readonly #callee: Callee;
   readonly #request: Request;
   readonly #transfer: readonly unknown[];
   readonly #receiver: Receiver;
@@ -24,6 +25,7 @@ export class Call implements Client {
   constructor(task: Task, args: unknown[], receiver: Receiver) {
     const request = requestOf(task, args);
     const { onProgress, transfer = nothing } = task.options;
+    this.#callee = task.callee;
     this.#receiver = receiver;
     if (onProgress === undefined) {
       this.#request = request;
@@ -31,7 +33,8 @@ export class Call implements Client {
       return;
     }
     this.#progress = new Progress(onProgress, (error) => this.fail(error));
-    this.#request = { ...request, progress: this.#progress.port };
+    const cargo = Array.isArray(request) ? { value: request } : request;
+    this.#request = { ...cargo, progress: this.#progress.port };
     this.#transfer = [...transfer, this.#progress.port];
   }
 
@@ -42,13 +45,14 @@ export class Call implements Client {
 
   /** Has one of `threads` do it. */
   run(threads: Threads): void {
-    this.#running = threads.run(this.#request, this.#transfer, this);
+    this.#running = threads.run(this.#callee, this.#request, this.#transfer, this);
   }
 
-  answered(reply: Reply): void {
+  answered(reply: unknown): void {
     this.#running = null; // the thread has nothing to do with it any more
-    if (this.#progress === null) this.#deliver(reply);
-    else this.#progress.whenComplete(reply.reports ?? 0, () => this.#deliver(reply));
+    if (!isObject(reply)) this.#deliver({ value: reply });
+    else if (this.#progress === null) this.#deliver(reply as Reply);
+    else this.#progress.whenComplete((reply as Reply).reports ?? 0, () => this.#deliver(reply as Reply));
   }
 
   lost(error: Error): void {
@@ -78,7 +82,8 @@ export class Call implements Client {
   #explained(error: Error): unknown {
     if (error.name !== "DataCloneError") return error;
     try {
-      pack(this.#request.value, "args", { transfer: this.#transfer, certain: true });
+      const request = this.#request;
+      pack(Array.isArray(request) ? request : request.value, "args", { transfer: this.#transfer, certain: true });
       return error;
     } catch (better) {
       return better;

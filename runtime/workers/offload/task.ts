@@ -1,8 +1,9 @@
 // What a thread is asked to do: a function's text, or a module's export, with arguments.
 import { throwIfAborted } from "../../abort";
 import { checkFunction, invalidArgument, invalidValue } from "../../errors";
-import { type Cargo, pack } from "../cargo";
+import { pack } from "../cargo";
 import { moduleUrl } from "../module-url";
+import type { Callee, Request } from "./protocol";
 
 export interface TaskOptions {
   /** Which of the module's exports to call. Default: "default". */
@@ -22,10 +23,6 @@ export interface TaskOptions {
 // biome-ignore lint/suspicious/noExplicitAny: any function
 export type TaskFunction<A extends any[] = any[], T = unknown> = (...args: A) => T;
 
-/** What is sent to a thread: the arguments, and what is to be called. */
-export type Request = Cargo & Callee & { readonly progress?: unknown };
-type Callee = { source: string; strict: boolean } | { url: string; name: string };
-
 /** A task that was checked, as often as it is to be done. */
 export interface Task {
   readonly callee: Callee;
@@ -34,9 +31,10 @@ export interface Task {
 
 /** The callee and the options of a call that was given `options` for a module; a function has none. */
 export function taskOf(callee: unknown, options: unknown): Task {
-  if (typeof callee === "function") return { callee: sourceOf(callee as TaskFunction), options: {} };
+  if (typeof callee === "function") return { callee: textOf(callee as TaskFunction), options: none };
   const url = moduleUrl(callee, "task");
-  return { callee: { url, name: nameOf(options) }, options: checkOptions(options) };
+  const checked = checkOptions(options);
+  return { callee: `m${checked.name ?? "default"}\n${url}`, options: checked };
 }
 
 /** A call's arguments: those that follow a function, or what is given to a module as an array. */
@@ -47,14 +45,11 @@ export function argumentsOf(callee: unknown, rest: unknown[]): [args: unknown[],
   return [args, options];
 }
 
-export function requestOf({ callee, options }: Task, args: unknown[]): Request {
-  const cargo = pack(args, "args", options);
-  if ("url" in callee && cargo.parts === undefined) return { value: cargo.value, url: callee.url, name: callee.name };
-  return { ...cargo, ...callee };
-}
+const none: TaskOptions = {};
 
-function nameOf(options: unknown): string {
-  return (options as TaskOptions | undefined)?.name ?? "default";
+export function requestOf({ options }: Task, args: unknown[]): Request {
+  const cargo = pack(args, "args", options);
+  return cargo.parts === undefined ? args : cargo;
 }
 
 function checkOptions(options: unknown): TaskOptions {
@@ -73,17 +68,9 @@ function checkOptions(options: unknown): TaskOptions {
   return options;
 }
 
-const sources = new WeakMap<TaskFunction, Callee>();
-
-function sourceOf(fn: TaskFunction): Callee {
-  let callee = sources.get(fn);
-  if (callee === undefined) sources.set(fn, (callee = read(fn)));
-  return callee;
-}
-
-function read(fn: TaskFunction): Callee {
+function textOf(fn: TaskFunction): Callee {
   const source = Function.prototype.toString.call(fn);
-  if (/\{\s*\[native code\]\s*\}$/.test(source)) {
+  if (source.endsWith("}") && /\{\s*\[native code\]\s*\}$/.test(source)) {
     throw invalidValue(
       "task",
       `must be a function with a text of its own: "${fn.name}" is bound, or native. Wrap it: (...args) => fn(...args)`,
@@ -93,11 +80,12 @@ function read(fn: TaskFunction): Callee {
   if (/^(async\s+)?(function\s*)?\*/.test(source)) {
     throw invalidValue("task", `must be a function that returns its result: "${fn.name}" is a generator function`);
   }
-  return { source, strict: isStrict(fn) };
+  return `${isStrict(fn) ? "f" : "s"}${source}`;
 }
 
-/** Arrow functions and methods all count as strict ones. */
+/** Arrow functions and methods all count as strict ones: nobody can tell. */
 function isStrict(fn: TaskFunction): boolean {
+  if (!Object.hasOwn(fn, "prototype")) return true;
   try {
     void fn.caller; // which only sloppy functions have
     return false;

@@ -6,20 +6,7 @@ import { noSuchExport } from "../../errors";
 import { type Cargo, isObject, pack, unpack } from "../cargo";
 import { functionNamed, load } from "../load";
 import { INSIDE, type Inside } from "./inside";
-import type { Request } from "./task";
-
-/** What a thread answers: the result, or what was thrown. */
-export interface Reply extends Cargo {
-  readonly failed?: true;
-  /** How many reports the task has sent before. */
-  reports?: number;
-}
-
-/** What all threads of a pool are told. */
-export interface ThreadData {
-  /** The program's main module, from which functions `require`. */
-  readonly main: string;
-}
+import type { Callee, Reply, Request, ThreadData } from "./protocol";
 
 type Run = (...args: unknown[]) => unknown;
 
@@ -43,22 +30,24 @@ const inside: Inside = {
 };
 Object.assign(globalThis, { [INSIDE]: inside });
 
-/** Does one task. Never fails: a failure is an answer. */
-export async function run(request: Request): Promise<unknown> {
-  port = request.progress as MessagePort | undefined;
+/** Does a task with what `find` finds. Never fails: a failure is an answer. */
+async function run(request: Request, find: () => Run | Promise<Run>, isText: boolean): Promise<unknown> {
+  const isArgs = Array.isArray(request);
+  port = isArgs ? undefined : (request.progress as MessagePort | undefined);
   reports = 0;
   let transfer: readonly unknown[] | undefined;
   let reply: Reply;
   try {
-    const run = "source" in request ? compile(request.source, request.strict) : find(request.url, request.name);
-    const args = unpack(request) as unknown[];
-    let value: unknown = typeof run === "function" ? run(...args) : (await run)(...args);
+    const args = isArgs ? request : (unpack(request) as unknown[]);
+    const fn = find();
+    let value = typeof fn === "function" ? fn(...args) : (await fn)(...args);
     if (isObject(value)) value = await value;
+    else if (port === undefined && typeof value !== "symbol") return value;
     transfer = moved?.get(value);
     reply = pack(value, "the result", { certain: true, transfer });
   } catch (error) {
     transfer = undefined;
-    reply = { ...describe("source" in request ? explained(error) : error), failed: true };
+    reply = { ...describe(isText ? explained(error) : error), failed: true };
   }
   moved = undefined;
   if (port !== undefined) {
@@ -87,20 +76,11 @@ function explained(error: unknown): unknown {
   return error;
 }
 
-function moving(reply: Reply, list: readonly unknown[]): object {
-  const movable = { [TRANSFERABLE]: list, [VALUE]: reply };
-  const { Piscina } = require("piscina") as typeof import("piscina");
-  return Piscina.move(movable as never) as object;
-}
+let move: ((value: object) => unknown) | undefined;
 
-const compiled = new Map<string, Run>();
-const found = new Map<string, Run>();
-
-function compile(source: string, strict: boolean): Run {
-  const key = `${strict ? '"use strict";' : ""}${source}`;
-  let fn = compiled.get(key);
-  if (fn === undefined) compiled.set(key, (fn = evaluate(source, strict)));
-  return fn;
+function moving(reply: Reply, list: readonly unknown[]): unknown {
+  move ??= (require("piscina") as typeof import("piscina")).move as never as (value: object) => unknown;
+  return move({ [TRANSFERABLE]: list, [VALUE]: reply });
 }
 
 const own = createRequire((workerData as ThreadData | undefined)?.main ?? __filename);
@@ -120,14 +100,32 @@ function evaluate(source: string, strict: boolean): Run {
   }
 }
 
-function find(url: string, name: string): Run | Promise<Run> {
-  return found.get(`${name} ${url}`) ?? loadFunction(url, name);
-}
-
 async function loadFunction(url: string, name: string): Promise<Run> {
   const exports = await load(url);
   const fn = functionNamed(exports, name);
   if (fn === undefined) throw noSuchExport(url, name, Object.keys(exports));
-  found.set(`${name} ${url}`, fn);
   return fn;
 }
+
+// Piscina looks for a handler by name among what this exports, and keeps it. So the name is the callee.
+const handlers = new Proxy(
+  { __esModule: true },
+  {
+    get(target, callee) {
+      if (typeof callee !== "string" || callee in target || callee === "then") return Reflect.get(target, callee);
+      return handlerOf(callee);
+    },
+  },
+);
+
+function handlerOf(callee: Callee): (request: Request) => Promise<unknown> {
+  const rest = callee.slice(1);
+  const kind = callee[0];
+  const [name = "", url = ""] = kind === "m" ? rest.split("\n", 2) : [];
+  let fn: Run | undefined;
+  const found = (run: Run) => (fn = run);
+  const find = () => fn ?? (kind === "m" ? loadFunction(url, name).then(found) : found(evaluate(rest, kind === "f")));
+  return (request) => run(request, find, kind !== "m");
+}
+
+export = handlers;

@@ -7,8 +7,7 @@ import type { Piscina } from "piscina";
 import { pinned } from "../../coroutine";
 import { threadLost } from "../../errors";
 import { inheritedOptions } from "../inherited";
-import type { Request } from "./task";
-import type { Reply, ThreadData } from "./thread";
+import type { Callee, Request, ThreadData } from "./protocol";
 
 export interface ThreadsOptions {
   readonly min: number;
@@ -22,7 +21,7 @@ const { setImmediate } = require("node:timers") as typeof import("node:timers");
 
 /** Who has a task done. Hears, once, of what has come of it, unless it is aborted before. */
 export interface Client {
-  answered(reply: Reply): void;
+  answered(reply: unknown): void;
   /** There will be no reply. */
   lost(error: Error): void;
 }
@@ -38,7 +37,6 @@ export class Threads {
     this.#piscina = new Piscina({
       ...inheritedOptions(),
       filename: path.join(__dirname, "thread.js"),
-      name: "run",
       minThreads: min,
       maxThreads: max,
       idleTimeout,
@@ -62,14 +60,14 @@ export class Threads {
   }
 
   /** Has a thread do a task. */
-  run(request: Request, transfer: readonly unknown[], client: Client): Running {
+  run(callee: Callee, request: Request, transfer: readonly unknown[], client: Client): Running {
     const signal = new Running();
     // So that a patched postMessage does not take it for the beginning of a conversation of this fiber's.
     const reply = pinned("it speaks to another thread", () =>
-      this.#piscina.run(request, { transferList: transfer as never, signal }),
+      this.#piscina.run(request, { name: callee, transferList: transfer as never, signal }),
     );
     reply.then(
-      (reply: Reply) => signal.aborted || client.answered(reply),
+      (reply: unknown) => signal.aborted || client.answered(reply),
       (error: Error) => signal.aborted || client.lost(explain(error)),
     );
     return signal;
