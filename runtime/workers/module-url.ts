@@ -15,7 +15,7 @@ export function moduleUrl(module: unknown, name: string): string {
   if (typeof module !== "string") {
     throw invalidArgument(name, "a function, or a module's URL or absolute path", module);
   }
-  if (path.isAbsolute(module)) return urlOfPath(module);
+  if (path.isAbsolute(module)) return pathToFileURL(module).href;
   if (/^(file|data|node):/.test(module)) return checkScheme(module, name);
   throw invalidValue(
     name,
@@ -27,15 +27,4 @@ export function moduleUrl(module: unknown, name: string): string {
 function checkScheme(url: string, name: string): string {
   if (/^(file|data|node):/.test(url)) return url;
   throw invalidValue(name, `must be a file:, data: or node: URL, received "${url}"`);
-}
-
-const urls = new Map<string, string>();
-
-function urlOfPath(path: string): string {
-  let url = urls.get(path);
-  if (url === undefined) {
-    url = pathToFileURL(path).href;
-    if (urls.size < 1000) urls.set(path, url);
-  }
-  return url;
 }

@@ -32,9 +32,8 @@ export interface Task {
 /** The callee and the options of a call that was given `options` for a module; a function has none. */
 export function taskOf(callee: unknown, options: unknown): Task {
   if (typeof callee === "function") return { callee: textOf(callee as TaskFunction), options: none };
-  const url = moduleUrl(callee, "task");
   const checked = checkOptions(options);
-  return { callee: `m${checked.name ?? "default"}\n${url}`, options: checked };
+  return { callee: exportOf(callee, checked.name ?? "default"), options: checked };
 }
 
 /** A call's arguments: those that follow a function, or what is given to a module as an array. */
@@ -43,6 +42,22 @@ export function argumentsOf(callee: unknown, rest: unknown[]): [args: unknown[],
   const [args = [], options = {}] = rest;
   if (!Array.isArray(args)) throw invalidArgument("args", "an array", args);
   return [args, options];
+}
+
+/** By module, as it was given, and name: a task does not take long, and is often done again. */
+const callees = new Map<unknown, Map<string, Callee>>();
+const MOST = 1000;
+
+function exportOf(module: unknown, name: string): Callee {
+  const key = module instanceof URL ? module.href : module;
+  let callee = callees.get(key)?.get(name);
+  if (callee !== undefined) return callee;
+  callee = `m${name}\n${moduleUrl(module, "task")}`;
+  if (callees.size < MOST && typeof key === "string") {
+    const named = callees.get(key) ?? new Map();
+    callees.set(key, named.set(name, callee));
+  }
+  return callee;
 }
 
 const none: TaskOptions = {};
