@@ -1,24 +1,31 @@
 // Native npm packages for tests: not among the dependencies, for they are compiled for each Node, which takes minutes where
 // there is no binary to be had; and a machine without a compiler is to be able to install the rest.
-import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, realpathSync, writeFileSync } from "node:fs";
+import { execFile, execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, realpathSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
+import { promisify } from "node:util";
+
+const execute = promisify(execFile);
 
 const cache = path.join(__dirname, "..", "..", "node_modules", ".cache", "runtime-natives");
 
 /** The directory of a package, installed on first use for the Node that runs this; null, and why is said, if it cannot be. */
-export function nativePackage(name: string, version: string): string | null {
-  const home = path.join(cache, process.versions.modules);
+export async function nativePackage(name: string, version: string): Promise<string | null> {
+  const home = path.join(cache, `${name}-${process.versions.modules}`);
   const directory = path.join(home, "node_modules", name);
   if (isUsable(directory)) return directory;
   console.log(`installing ${name}@${version} for Node ${process.version}`);
-  mkdirSync(home, { recursive: true });
-  writeFileSync(path.join(home, "package.json"), JSON.stringify({ private: true }));
+  mkdirSync(cache, { recursive: true });
+  const work = mkdtempSync(path.join(cache, "install-"));
   try {
+    writeFileSync(path.join(work, "package.json"), JSON.stringify({ private: true }));
     const args = ["install", "--no-save", "--no-audit", "--no-fund", `${name}@${version}`];
-    execFileSync(process.execPath, [npm(), ...args], { cwd: home, env: environment(), stdio: "pipe" });
+    await execute(process.execPath, [npm(), ...args], { cwd: work, env: environment() });
+    if (!isUsable(directory)) renameSync(work, home); // else another process was faster
   } catch (error) {
     console.log(`${name} could not be installed: ${(error as Error).message}`);
+  } finally {
+    rmSync(work, { recursive: true, force: true });
   }
   return isUsable(directory) ? directory : null;
 }
