@@ -8,7 +8,7 @@ import { hasFibers } from "../support/fibers";
 import { nativePackage } from "../support/natives";
 import { until } from "../support/turns";
 
-const location = await nativePackage("better-sqlite3", "12");
+const location = await nativePackage("better-sqlite3", "12", "new library(':memory:')");
 if (location === null) console.log("better-sqlite3: skipped, it could not be installed");
 
 const directory = mkdtempSync(path.join(tmpdir(), "runtime-sqlite-"));

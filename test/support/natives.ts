@@ -9,11 +9,14 @@ const execute = promisify(execFile);
 
 const cache = path.join(__dirname, "..", "..", "node_modules", ".cache", "runtime-natives");
 
-/** The directory of a package, installed on first use for the Node that runs this; null, and why is said, if it cannot be. */
-export async function nativePackage(name: string, version: string): Promise<string | null> {
+/**
+ * The directory of a package, installed on first use for the Node that runs this; null, and why is said, if it cannot be.
+ * @param probe code that fails if `library`, what the package exports, is of no use here
+ */
+export async function nativePackage(name: string, version: string, probe: string): Promise<string | null> {
   const home = path.join(cache, `${name}-${process.versions.modules}`);
   const directory = path.join(home, "node_modules", name);
-  if (isUsable(directory)) return directory;
+  if (isUsable(directory, probe)) return directory;
   console.log(`installing ${name}@${version} for Node ${process.version}`);
   mkdirSync(cache, { recursive: true });
   const work = mkdtempSync(path.join(cache, "install-"));
@@ -21,18 +24,19 @@ export async function nativePackage(name: string, version: string): Promise<stri
     writeFileSync(path.join(work, "package.json"), JSON.stringify({ private: true }));
     const args = ["install", "--no-save", "--no-audit", "--no-fund", `${name}@${version}`];
     await execute(process.execPath, [npm(), ...args], { cwd: work, env: environment() });
-    if (!isUsable(directory)) renameSync(work, home); // else another process was faster
+    if (!isUsable(directory, probe)) renameSync(work, home); // else another process was faster
   } catch (error) {
     console.log(`${name} could not be installed: ${(error as Error).message}`);
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
-  return isUsable(directory) ? directory : null;
+  return isUsable(directory, probe) ? directory : null;
 }
 
-function isUsable(directory: string): boolean {
+function isUsable(directory: string, probe: string): boolean {
   try {
-    execFileSync(process.execPath, ["-e", "new (require(process.argv[1]))(':memory:')", directory], { stdio: "pipe" });
+    const program = `const library = require(process.argv[1]); ${probe}`;
+    execFileSync(process.execPath, ["-e", program, directory], { stdio: "pipe" });
     return true;
   } catch {
     return false;
