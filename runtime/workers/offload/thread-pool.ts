@@ -387,7 +387,11 @@ class Place {
     const frames = String(this.stack ?? "")
       .split("\n")
       .slice(1);
-    if (frames.length > 0 && typeof error.stack === "string") error.stack += `\n${frames.join("\n")}`;
+    try {
+      if (frames.length > 0 && typeof error.stack === "string") error.stack += `\n${frames.join("\n")}`;
+    } catch {
+      // One that does not let itself be changed keeps the stack that it has.
+    }
     return error;
   }
 }
