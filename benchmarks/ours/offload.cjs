@@ -43,7 +43,7 @@ function measure(pool, counter) {
     ),
     bytes: least(100, 50, times(move)),
     burst: least(50, 200, map("nothing")),
-    compute: least(60, 8, map("compute")) / 1000,
+    compute: least(12, 8, map("compute")) / 1000,
     method: least(
       200,
       100,

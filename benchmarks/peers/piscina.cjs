@@ -34,7 +34,7 @@ async function measure(threads) {
     module: await least(200, 100, (count) => times(count, trip)),
     bytes: await least(100, 50, (count) => times(count, move)),
     burst: await least(50, 200, (count) => all(count, trip)),
-    compute: (await least(60, 8, (count) => all(count, compute))) / 1000,
+    compute: (await least(12, 8, (count) => all(count, compute))) / 1000,
   };
   await pool.destroy();
   return figures;

@@ -3,9 +3,9 @@ const { createHash } = require("node:crypto");
 
 exports.nothing = (value) => value;
 
-const bytes = Buffer.alloc(1024 * 1024);
+const bytes = Buffer.alloc(16 * 1024 * 1024);
 
-/** Some milliseconds' work for one processor. */
+/** Some 20 milliseconds' work for one processor. */
 exports.compute = () => createHash("sha512").update(bytes).digest("hex");
 
 exports.Counter = class Counter {
