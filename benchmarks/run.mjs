@@ -20,6 +20,7 @@ const names = [
   "gc",
   "many",
   "park",
+  "offload",
 ];
 const DEFAULT_ROUNDS = 5;
 

@@ -145,6 +145,37 @@ export function parkWorkerLost(cause: unknown): CodedError {
   return coded(new Error("The worker that carries out parked calls was lost", { cause }), "ERR_PARK_WORKER_LOST");
 }
 
+/** The thread that ran a task has died under it: process.exit() in the task, an uncaught error, no memory left. */
+export function threadLost(why: string, cause?: unknown): CodedError {
+  const message = `The thread that ran this has ended: ${why}`;
+  return coded(cause === undefined ? new Error(message) : new Error(message, { cause }), "ERR_THREAD_LOST");
+}
+
+/** A task was ended with its pool, a call with the thread of its object. */
+export function threadEnded(what: string): CodedError {
+  return coded(new Error(what), "ERR_THREAD_ENDED");
+}
+
+/** A module does not export the function that was asked for. */
+export function noSuchExport(module: string, name: string, names: string[]): CodedError {
+  const others = names.length > 0 ? `It exports ${names.join(", ")}` : "It exports nothing";
+  return coded(new Error(`${module} does not export a function "${name}". ${others}.`), "ERR_NO_SUCH_EXPORT");
+}
+
+/** Node 20 leaves TypeScript to others. */
+export function noTypeScript(filename: string): CodedError {
+  const message =
+    `${filename}: Node ${process.version} does not run TypeScript by itself. Install tsx beside the program ` +
+    "(npm install --save-dev tsx), or use Node 22.18 or later.";
+  return coded(new Error(message), "ERR_UNKNOWN_FILE_EXTENSION");
+}
+
+/** A value cannot be sent to another thread. As structuredClone's, but it tells where in the value the reason is. */
+export function notCloneable(name: string, path: readonly (string | number)[], why: string): Error {
+  const place = path.map((key) => (typeof key === "number" ? `[${key}]` : `.${key}`)).join("");
+  return new DOMException(`${name}${place} cannot be sent to another thread: ${why}`, "DataCloneError");
+}
+
 /** `use` would need a parked object's events in this thread. */
 export function parkedObject(use: string, calls: string): CodedError {
   return coded(
@@ -165,11 +196,6 @@ export function socketElsewhere(use: string): CodedError {
     ),
     "ERR_SOCKET_ELSEWHERE",
   );
-}
-
-/** A worker thread ended where it should not have. */
-export function threadEnded(when: string, code: number): CodedError {
-  return coded(new Error(`The worker thread has ended ${when}, with exit code ${code}`), "ERR_THREAD_ENDED");
 }
 
 /** A request took longer than it may. */
@@ -197,6 +223,10 @@ function received(value: unknown): string {
 
 export function invalidArgument(name: string, expected: string, value: unknown): CodedError {
   return coded(new TypeError(`The "${name}" argument must be ${expected}. ${received(value)}`), "ERR_INVALID_ARG_TYPE");
+}
+
+export function invalidValue(name: string, why: string): CodedError {
+  return coded(new TypeError(`The argument "${name}" ${why}`), "ERR_INVALID_ARG_VALUE");
 }
 
 /** A function that was handed in has returned something else than it should. As Node's own. */

@@ -19,11 +19,14 @@ export function isProgram(fn: unknown): boolean {
   return known;
 }
 
-/** Node's own streams once more, as a package: its listeners count on each other as those do. */
-const streams = /[\\/]node_modules[\\/]readable-stream[\\/]/;
+/**
+ * Node's own streams once more, as a package: its listeners count on each other as those do. And what is under our pools of
+ * threads.
+ */
+const libraries = /[\\/]node_modules[\\/](readable-stream|piscina)[\\/]/;
 
 function classify(script: string | undefined, bound: boolean): boolean {
   if (script === __filename) return bound; // by the program: `queue.put.bind(queue)`, or our `runInAsyncScope`
-  if (!script?.startsWith("node:")) return script === undefined || !streams.test(script);
+  if (!script?.startsWith("node:")) return script === undefined || !libraries.test(script);
   return wrappers.some((wrapper) => (wrapper.endsWith("/") ? script.startsWith(wrapper) : script === wrapper));
 }

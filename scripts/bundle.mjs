@@ -24,6 +24,9 @@ const common = {
 };
 await build({ ...common, entryPoints: { main: "src/index.ts" } });
 await build({ ...common, entryPoints: { "park-worker": "runtime/park/worker.ts" } });
+await build({ ...common, entryPoints: { thread: "runtime/workers/offload/thread.ts" } });
+await build({ ...common, entryPoints: { "object-thread": "runtime/workers/threaded/thread.ts" } });
+await build({ ...common, entryPoints: { task: "runtime/workers/offload/inside.ts" } });
 await build({ ...common, entryPoints: { cli: "src/cli/index.ts" }, banner: { js: "#!/usr/bin/env node" } });
 
 // Two copies of the package in one thread would have two hubs: the second one hands out the first one's exports.

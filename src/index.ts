@@ -30,6 +30,10 @@ export { type Awaitable, iwait, joinAll, killAll, type WaitOptions, waitAll } fr
 export { Timeout, withTimeout } from "../runtime/sync/timeout";
 export type { Link, Waitable } from "../runtime/sync/waitable";
 export { idle, sleep, wait } from "../runtime/wait";
+export { offload } from "../runtime/workers/offload/offload";
+export type { TaskOptions } from "../runtime/workers/offload/task";
+export { ThreadPool, type ThreadPoolOptions } from "../runtime/workers/offload/thread-pool";
+export { type Threaded, threaded } from "../runtime/workers/threaded/threaded";
 /** @internal */
 export * from "./internal";
 export { type AppServer, serve } from "./server";

@@ -132,6 +132,18 @@ describe.runIf(once)("the package", () => {
       expect(node(program, [], { file: "imported.mjs", text })).toBe("first,second");
     });
 
+    it("has worker threads, and for what runs there its own entry point", () => {
+      const text = `
+        import { ThreadPool, threaded } from "runtime";
+        import { progress } from "runtime/task";
+        const reports = [];
+        const task = "data:text/javascript,import { progress } from '" + import.meta.resolve("runtime/task") + "'; export default (n) => { progress(n); return n + 1; }";
+        const result = await new ThreadPool().spawn(task, [1], { onProgress: (n) => reports.push(n) });
+        const crypto = threaded("node:crypto");
+        console.log(result, reports.join(), crypto.createHash("md5").update("x").digest("hex").length, progress(1));`;
+      expect(node(program, [], { file: "threads.mjs", text })).toBe("2 1 32 undefined");
+    });
+
     const patched = `
       const fiber = spawn(() => JSON.parse(readFileSync("package.json", "utf8")).name);
       fiber.then((name) => console.log(isPatched("fs"), name));`;

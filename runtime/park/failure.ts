@@ -25,9 +25,14 @@ interface ErrorData {
   errors?: Failure[];
 }
 
-/** @param machinery the file whose frames, and what is below them, are left out of the stack */
-export function describeError(error: unknown, machinery: string): Failure {
+/**
+ * @param machinery the file whose frames, and what is below them, are left out of the stack
+ * @param above the errors that it is the cause of, or that it is a part of
+ */
+export function describeError(error: unknown, machinery: string, above: readonly unknown[] = []): Failure {
   if (!(error instanceof Error)) return { thrown: typeof error === "function" ? String(error) : error };
+  if (above.includes(error)) return { thrown: `[Circular: ${error.message}]` };
+  const chain = [...above, error];
   const data: ErrorData = {
     class: builtInClass(error),
     name: error.name,
@@ -40,9 +45,9 @@ export function describeError(error: unknown, machinery: string): Failure {
       data.properties[key] = value;
     }
   }
-  if (error.cause !== undefined) data.cause = describeError(error.cause, machinery);
+  if (error.cause !== undefined) data.cause = describeError(error.cause, machinery, chain);
   const { errors } = error as AggregateError;
-  if (Array.isArray(errors)) data.errors = errors.map((one) => describeError(one, machinery));
+  if (Array.isArray(errors)) data.errors = errors.map((one) => describeError(one, machinery, chain));
   return data;
 }
 

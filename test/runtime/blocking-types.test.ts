@@ -4,10 +4,10 @@ import { expect, it } from "vitest";
 
 const root = path.join(__dirname, "..", "..");
 
-it("the types of blocking() and asAsync() are what test/support/types/blocking.ts says", () => {
+it.each(["blocking", "threads"])("the types of the API are what test/support/types/%s.ts says", (name) => {
   const { config } = ts.readConfigFile(path.join(root, "tsconfig.json"), ts.sys.readFile);
   const { options } = ts.parseJsonConfigFileContent({ ...config, include: [], files: [] }, ts.sys, root);
-  const program = ts.createProgram([path.join(root, "test", "support", "types", "blocking.ts")], {
+  const program = ts.createProgram([path.join(root, "test", "support", "types", `${name}.ts`)], {
     ...options,
     noEmit: true,
   });

@@ -17,7 +17,7 @@ import {
   invalidArgument,
   outOfRange,
   requestTimedOut,
-  threadEnded,
+  threadLost,
 } from "../../../runtime/errors";
 import { LinkedList, type Place } from "../../../runtime/sync/linked-list";
 import type { Engine } from "../engine";
@@ -245,8 +245,8 @@ class Scheduler implements WorkersEngine, ThreadObserver {
   ended(thread: Thread, code: number, error: unknown): void {
     this.#leaving.delete(thread);
     if (this.#remove(thread)) {
-      if (!thread.loaded) this.#failToLoad(error ?? threadEnded("while it loaded the app", code));
-      else this.#lose(thread, error ?? threadEnded("in a request", code));
+      if (!thread.loaded) this.#failToLoad(error ?? threadLost(`with code ${code}, while it loaded the app`));
+      else this.#lose(thread, error ?? threadLost(`with code ${code}, in a request`));
       this.#grow();
     }
     this.#endIfClosed();

@@ -702,7 +702,7 @@ describe("the process", () => {
       "503",
       expect.stringContaining("Error ERR_NO_APP /nothing.cjs exports no app"),
       "503",
-      "Error ERR_THREAD_ENDED The worker thread has ended while it loaded the app, with exit code 4",
+      "Error ERR_THREAD_LOST The thread that ran this has ended: with code 4, while it loaded the app",
       "503",
       "",
     ]);

@@ -1,0 +1,2 @@
+// A preload that no thread survives.
+if (!require("node:worker_threads").isMainThread) process.exit(4);

@@ -1,0 +1,2 @@
+// A preload that leaves a mark.
+globalThis.preloaded = true;
