@@ -180,8 +180,9 @@ function packError(error: Error, machinery: string): ErrorCargo {
       own[key] = value;
   }
   const { code } = error as { code?: unknown };
-  if (code !== undefined && canClone(code)) own.code = code; // a DOMException's is its class's
   const failure = describeError(error, machinery || "\0");
+  const isOfWeb = "class" in failure && failure.class === "DOMException"; // whose code follows from its name
+  if (code !== undefined && !isOfWeb && canClone(code)) own.code = code;
   return {
     failure: canClone(failure) ? failure : describeError(withoutCause(error), "\0"),
     own,

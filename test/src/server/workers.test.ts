@@ -418,7 +418,7 @@ describe("a handler's failure", () => {
   });
 
   for (const [path, status, words] of [
-    ["/exit", 500, "The worker thread has ended in a request, with exit code 3"],
+    ["/exit", 500, "The thread that ran this has ended: with code 3, in a request"],
     ["/crash", 500, "uncaught in the thread"],
     ["/memory", 500, "memory"],
   ] as const) {
@@ -441,7 +441,7 @@ describe("a handler's failure", () => {
       expect((await ask(port, "/thread")).status).toBe(200);
       await until(() => engine.counts.busy === 0);
     });
-    expect(log).toContain("The worker thread has ended in a request, with exit code 3");
+    expect(log).toContain("The thread that ran this has ended: with code 3, in a request");
   });
 
   it("to come to an end: the thread is terminated, 504", async () => {
