@@ -262,7 +262,6 @@ void Carrier::SwitchFromV8(MachineContext* from, MachineContext* to) {
 void Carrier::Resume(uint32_t index) {
   Coroutine* coroutine = coroutines_[index].get();
   Coroutine* resumer = current_;
-  coroutine->context_->Prefetch();
   coroutine->resumer_ = resumer;
   coroutine->alive_ = true;
   current_ = coroutine;

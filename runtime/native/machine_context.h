@@ -20,9 +20,6 @@ class MachineContext {
   // Returns when something switches back to this one.
   virtual void SwitchTo(MachineContext* to) = 0;
 
-  // The running context is about to be left for this one. Of thousands that are suspended, most are in no cache.
-  virtual void Prefetch() const {}
-
   // Lets the context run to the end of its entry function, which must be about to return, and frees what it held.
   // Called from another context; this one must not be running. False: the system refused, and it stays as it is.
   virtual bool Finish() = 0;

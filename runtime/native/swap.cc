@@ -141,14 +141,6 @@ class SwapContext : public MachineContext {
 
   void SwitchTo(MachineContext* to) override { runtime_swap(&registers_, &static_cast<SwapContext*>(to)->registers_); }
 
-  void Prefetch() const override {
-    const char* top = static_cast<const char*>(registers_.sp);
-    for (int line = 0; line < 16; line++) __builtin_prefetch(top + 64 * line);
-    const char* locals = static_cast<const char*>(registers_.tp);
-    for (int line = -7; line < 1; line++) __builtin_prefetch(locals + 64 * line);
-    __builtin_prefetch(TidSlot(thread_));  // every mutex looks there
-  }
-
   bool Finish() override {
     // The flags that libc gives its threads: the kernel clears the tid when the thread is gone, as pthread_join wants.
     constexpr unsigned long kFlags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SYSVSEM | CLONE_SIGHAND | CLONE_THREAD |
