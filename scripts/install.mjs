@@ -3,6 +3,7 @@ import { createRequire } from "node:module";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { buildAddon } from "./addon.mjs";
+import { keepCompiled } from "./code-cache.mjs";
 
 const root = path.join(path.dirname(fileURLToPath(import.meta.url)), "..");
 
@@ -27,4 +28,10 @@ if (checkout || !loads()) {
         "as with RUNTIME_SWITCH=none (RUNTIME_INSTALL_VERBOSE=1 shows why).",
     );
   }
+}
+
+try {
+  keepCompiled();
+} catch {
+  // It loads a little slower without.
 }

@@ -2,8 +2,6 @@
 import Module = require("node:module");
 import path = require("node:path");
 
-import { pathToFileURL } from "node:url";
-
 import vm = require("node:vm");
 
 import { isMainThread } from "node:worker_threads";
@@ -14,6 +12,7 @@ import { exitWasCalled } from "../runtime/guards/exit";
 import { info } from "../runtime/info";
 import { loadMain } from "../runtime/loader-stack";
 import { runProgram, UNSETTLED } from "../runtime/main-fiber";
+import { importFile } from "./import-file";
 
 type Compile = (this: NodeJS.Module, content: string, filename: string, format?: string) => unknown;
 
@@ -115,7 +114,7 @@ function failUnlessSettled(filename: string): void {
   const settle = () => {
     settled = true;
   };
-  import(pathToFileURL(filename).href).then(settle, settle);
+  importFile(filename).then(settle, settle);
   process.once("exit", (code) => {
     if (settled || code !== 0 || exitWasCalled()) return;
     process.exitCode = UNSETTLED;

@@ -2,11 +2,12 @@
 import Module = require("node:module");
 import path = require("node:path");
 
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { fileURLToPath } from "node:url";
 
 import { theSwitch } from "../../runtime/coroutine";
 import { type CodedError, noApp } from "../../runtime/errors";
 import { Fiber } from "../../runtime/fiber";
+import { importFile } from "../import-file";
 import { provideTypeScript } from "../run";
 import type { App } from "./app";
 
@@ -32,22 +33,18 @@ export async function loadApp(file: string): Promise<App> {
 
 async function load(require: NodeJS.Require, filename: string, byTsx: boolean): Promise<unknown> {
   if (!byTsx && /\.m[jt]s$/.test(filename) && !(path.extname(filename) in require.extensions))
-    return importIt(filename);
+    return importFile(filename);
   try {
     if (theSwitch().stacks === null) return require(filename);
     return await new Fiber(() => require(filename), { name: `load ${path.basename(filename)}` }).start();
   } catch (error) {
     if (!asynchronous.has((error as CodedError | undefined)?.code ?? "")) throw error;
-    return importIt(filename);
+    return importFile(filename);
   }
 }
 
 /** What an ES module is not required for: this Node cannot, or it has a top-level await. */
 const asynchronous = new Set(["ERR_REQUIRE_ESM", "ERR_REQUIRE_ASYNC_MODULE"]);
-
-function importIt(filename: string): Promise<unknown> {
-  return import(pathToFileURL(filename).href);
-}
 
 /** Compilers to CommonJS put it into an object that says so. */
 function defaultOf(exports: unknown): unknown {
