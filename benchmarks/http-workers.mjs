@@ -1,6 +1,7 @@
 // A blocking handler in threads, in fibers, and the same written asynchronously.
+import path from "node:path";
 import { loadServer } from "./harness/load.mjs";
-import { missing, patch, program, python } from "./harness/machine.mjs";
+import { gunicorn, missing, patch, program, python } from "./harness/machine.mjs";
 import { timesAsMuch } from "./harness/rounds.mjs";
 
 const numbers = [200, 1000];
@@ -32,6 +33,15 @@ export default {
         name: "gevent",
         left: missing.python(),
         measure: () => measure(python().command, program("peers/sleep-gevent.py"))(),
+      },
+      {
+        name: "gunicorn, threads",
+        left: missing.gunicorn(),
+        measure: () => {
+          const file = program("peers/sleep-gunicorn.py");
+          const found = ["--chdir", path.dirname(file), "sleep-gunicorn:application"];
+          return measure(gunicorn().command, "--config", file, ...found)();
+        },
       },
     ];
   },

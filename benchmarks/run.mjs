@@ -13,6 +13,7 @@ const names = [
   "net",
   "http-hello",
   "http-sleep",
+  "http-cpu",
   "http-workers",
   "client",
   "memory",

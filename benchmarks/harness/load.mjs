@@ -50,11 +50,12 @@ export function loadEcho(command, { connections, seconds, warmUp }) {
 /**
  * Starts a server, loads it, and tells what it did.
  * @param command starts a server that prints its port
- * @returns `perSecond`: answers a second; `cpu`: microseconds of the server's processor time for each of them;
- *   `memory`: MiB of it that are resident at the end
+ * @param load `shared`: server and load share all cores
+ * @returns `perSecond`: answers a second; `cpu`: microseconds of the server's processor time for each of them; `cores`: how
+ *   many of these it has used; `memory`: MiB of it that are resident at the end
  */
-export function loadServer(command, { connections, seconds, warmUp, path = "/" }) {
-  const bound = cores();
+export function loadServer(command, { connections, seconds, warmUp, path = "/", shared = false }) {
+  const bound = shared ? null : cores();
   const load = wrk() ? wrkLoad : autocannonLoad;
   return withServer(command, { core: bound?.server }, async ({ port, pid }) => {
     const url = `http://127.0.0.1:${port}${path}`;
@@ -64,6 +65,7 @@ export function loadServer(command, { connections, seconds, warmUp, path = "/" }
     const after = processorTime(pid);
     if (errors > 0) throw new Error(`${errors} of ${requests} requests failed`);
     const cpu = before === null ? undefined : ((after - before) * 1000) / requests;
-    return { perSecond, cpu, memory: residentMemory(pid) ?? undefined };
+    const used = before === null ? undefined : (after - before) / 1000 / seconds;
+    return { perSecond, cpu, cores: used, memory: residentMemory(pid) ?? undefined };
   });
 }

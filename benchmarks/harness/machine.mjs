@@ -12,6 +12,9 @@ const here = path.join(path.dirname(fileURLToPath(import.meta.url)), "..");
 /** The path of a program in ours/ or peers/. */
 export const program = (name) => path.join(here, name);
 
+/** The command `runtime`, for Node. */
+export const command = path.join(path.dirname(require.resolve("runtime/package.json")), "dist", "cli.js");
+
 /** What `node -r` is given, to patch a program. */
 export const patch = require.resolve("runtime/patch");
 
@@ -41,6 +44,11 @@ export const python = once(() => {
     if (versions) return { command, versions };
   }
   return null;
+});
+
+export const gunicorn = once(() => {
+  const versions = outputOf("gunicorn", "--version");
+  return versions && { command: "gunicorn", versions };
 });
 
 export const go = once(() => {
@@ -76,6 +84,7 @@ export const cores = once(() => {
 /** Why a contestant has to be left out, and what would bring it; undefined if it need not. */
 export const missing = {
   python: () => (python() ? undefined : "Python's gevent is not installed (Debian: python3-gevent)"),
+  gunicorn: () => (gunicorn() ? undefined : "gunicorn is not installed (Debian: gunicorn)"),
   go: () => (go() ? undefined : "Go is not installed (Debian: golang-go)"),
 };
 
@@ -105,6 +114,7 @@ export function describeMachine() {
     `Node ${process.version.slice(1)} (V8 ${process.versions.v8}), ${os.type()} ${os.release()} ${os.arch()}`,
     `${cpus.length} x ${cpus[0]?.model.trim() ?? "processor"}, load average ${os.loadavg()[0].toFixed(1)} at the start`,
     python()?.versions,
+    gunicorn()?.versions,
     go()?.versions,
     (wrk() ?? autocannon())?.versions,
     bound

@@ -50,42 +50,70 @@ export async function durationOf([file, ...args]) {
   return duration;
 }
 
-/** Starts a server that prints its port once it listens; calls `use`, and ends it. */
+/** Starts a server that prints its port, or an address that ends with it, once it listens; calls `use`, and ends it. */
 export async function withServer(command, options, use) {
   const child = launch(command, options);
   try {
     const port = await new Promise((resolve, reject) => {
-      child.stdout.once("data", (chunk) => resolve(Number(chunk)));
+      const look = (chunk) => {
+        const port = /^(\d+)$|\/\/[\w.]+:(\d+)/.exec(String(chunk).trim());
+        if (port) resolve(Number(port[1] ?? port[2]));
+      };
+      child.stdout.on("data", look);
+      child.stderr.on("data", look);
       child.once("close", () => reject(new Error(`${command.join(" ")} did not start\n${child.trouble.trim()}`)));
       setTimeout(() => reject(new Error(`${command.join(" ")} does not listen`)), 20_000).unref();
     });
     return await use({ port, pid: child.pid });
   } finally {
-    child.kill("SIGKILL");
+    for (const pid of familyOf(child.pid)) endNow(pid);
     if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
     await sleep(100); // its sockets go with it, in the kernel
   }
 }
 
-/** The processor time that a process has used, in milliseconds; null where the system does not tell it this way. */
-export function processorTime(pid) {
+/** A process and all that it has started. */
+function familyOf(pid) {
   try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim();
+    return [pid, ...(children === "" ? [] : children.split(" ").flatMap((child) => familyOf(Number(child))))];
+  } catch {
+    return [pid];
+  }
+}
+
+function endNow(pid) {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // It has ended.
+  }
+}
+
+function sumOfFamily(pid, figureOf) {
+  try {
+    return familyOf(pid).reduce((sum, one) => sum + figureOf(one), 0);
+  } catch {
+    return null; // the system does not tell it this way
+  }
+}
+
+/** The processor time that a server has used, in milliseconds; null where the system does not tell it this way. */
+export function processorTime(pid) {
+  return sumOfFamily(pid, (one) => {
+    const stat = readFileSync(`/proc/${one}/stat`, "utf8");
     const [user, system] = stat
       .slice(stat.lastIndexOf(")") + 2)
       .split(" ")
       .slice(11, 13);
     return (Number(user) + Number(system)) * 10; // in ticks of 10 ms, on every Linux that Node runs on
-  } catch {
-    return null;
-  }
+  });
 }
 
-/** The resident memory of a process, in MiB; null where the system does not tell it this way. */
+/** The resident memory of a server, in MiB; null where the system does not tell it this way. */
 export function residentMemory(pid) {
-  try {
-    return Number(/^VmRSS:\s*(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))[1]) / 1024;
-  } catch {
-    return null;
-  }
+  return sumOfFamily(
+    pid,
+    (one) => Number(/^VmRSS:\s*(\d+) kB$/m.exec(readFileSync(`/proc/${one}/status`, "utf8"))[1]) / 1024,
+  );
 }
