@@ -12,7 +12,7 @@ import type { Addon } from "../runtime/switch";
 import { theAddon } from "./file-work";
 import { attend, disregard } from "./readiness";
 
-/** What Node's socket keeps the system's socket in. */
+/** What Node's socket keeps the system's socket in; or a pipe, which is none to the system: standard input, say. */
 interface Handle {
   readonly fd?: number;
   /** Whether Node reads, or believes that it does. */
@@ -25,6 +25,7 @@ interface Handle {
 type Open = Socket & { readonly _handle: Handle | null; _unrefTimer(): void };
 
 const EAGAIN = -11;
+const ENOTSOCK = -88;
 /** As much as Node reads at a time. */
 const room = Buffer.allocUnsafeSlow(64 * 1024);
 
@@ -102,15 +103,11 @@ export class DirectSocket {
   /** The next chunk, waited for; undefined if it is Node's turn to tell what has become of the socket. */
   receive(): Buffer | undefined {
     if (!this.taken && !this.#take()) return undefined;
-    for (;;) {
+    while (this.taken && this.#isOpen) {
       if (this.#ready) {
         const chunk = this.#addon.receive(this.#fd, room);
         if (typeof chunk === "object") return this.#count(chunk);
-        if (chunk !== EAGAIN) {
-          this.leave();
-          if (chunk < 0) this.#socket.destroy(systemError(chunk, "read"));
-          return undefined;
-        }
+        if (chunk !== EAGAIN) return this.#giveUp(chunk);
         this.#ready = false;
       }
       block<void>((waiter) => {
@@ -121,8 +118,16 @@ export class DirectSocket {
         };
       });
       this.#waiter = null;
-      if (!this.taken) return undefined;
     }
+    this.leave(); // destroyed, perhaps, and its descriptor somebody else's by now
+    return undefined;
+  }
+
+  /** At the end, for which `errno` is 0, and after an error. */
+  #giveUp(errno: number): undefined {
+    this.leave();
+    if (errno === ENOTSOCK) directs.set(this.#socket, null);
+    else if (errno < 0) this.#socket.destroy(systemError(errno, "read"));
   }
 
   #count(chunk: Buffer): Buffer {
@@ -171,7 +176,8 @@ export class DirectSocket {
     if (handle !== this.#handle || destroyed || !writable || writableLength > 0 || writableCorked > 0) return 0;
     if (bytes.length === 0 || !isUnchanged(this.#socket)) return 0;
     const count = this.#addon.send(this.#fd, bytes);
-    if (count < 0) return count === EAGAIN ? 0 : systemError(count, "write");
+    if (count === ENOTSOCK) directs.set(this.#socket, null);
+    if (count < 0) return count === EAGAIN || count === ENOTSOCK ? 0 : systemError(count, "write");
     if (this.#sent === 0) adapt(this.#socket, this);
     this.#sent += count;
     if (this.#socket.timeout) this.#socket._unrefTimer();

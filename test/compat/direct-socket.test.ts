@@ -1,4 +1,5 @@
 import "runtime/patch";
+import { execFileSync } from "node:child_process";
 import fs from "node:fs";
 import net from "node:net";
 import os from "node:os";
@@ -269,5 +270,46 @@ describeFibers("a socket that is a fiber's alone", () => {
     expect(isDirect(socket)).toBe(onLinux);
     far.write("local");
     expect(await reader).toBe("local");
+  });
+
+  test("is left alone by a fiber that wakes up after it was destroyed, though its descriptor is in use again", async () => {
+    const [one, other] = [socket, far];
+    const server2 = net.createServer().listen(0, "127.0.0.1");
+    await new Promise((resolve) => server2.once("listening", resolve));
+    const port = (server2.address() as net.AddressInfo).port;
+    let next: net.Socket | undefined;
+    const connection = new Promise<net.Socket>((resolve) => server2.once("connection", resolve));
+    const killer = await inFiber(() => net.connectSync(port, "127.0.0.1"));
+    const accepted = await connection;
+    // Both are told of in one go, and the first one to wake up destroys the other's socket.
+    const first = spawn(() => {
+      killer.readSync();
+      one.destroy();
+      next = net.connectSync(port, "127.0.0.1");
+      return next.readSync(1);
+    });
+    const second = spawn(() => thrown(() => one.readSync()));
+    await settle();
+    server2.once("connection", (socket) => socket.write("x"));
+    accepted.write("go");
+    other.write("lost");
+    expect(await second).toBeInstanceOf(Error);
+    expect(String(await first)).toBe("x");
+    for (const open of [killer, accepted, next]) open?.destroy();
+    server2.close();
+  });
+});
+
+describeFibers("standard input that is a pipe", () => {
+  test("is no socket, and is read all the same", () => {
+    const program = `
+      require("runtime/patch");
+      require("runtime").spawn(() => {
+        console.log(String(process.stdin.readSync()), process.stdin.readSync());
+        process.stdout.writeSync("written\\n");
+      });`;
+    const root = path.join(__dirname, "..", "..");
+    const command = `printf piped | "${process.execPath}" -e '${program}' | cat`;
+    expect(execFileSync("sh", ["-c", command], { cwd: root, encoding: "utf8" })).toBe("piped null\nwritten\n");
   });
 });
