@@ -8,8 +8,16 @@ export default {
   title: "readFileSync of 2 KiB that are in the page cache, of 256 KiB, writeFileSync of 2 KiB",
   contestants: () => [
     { name: "runtime", measure: () => figuresFrom([process.execPath, "-r", patch, program("ours/read-file.cjs")]) },
-    { name: "plain node", measure: () => figuresFrom([process.execPath, program("peers/read-file.cjs")]) },
-    { name: "fs.promises", measure: () => figuresFrom([process.execPath, program("peers/read-file-promises.cjs")]) },
+    {
+      name: "plain node",
+      peer: "node",
+      measure: () => figuresFrom([process.execPath, program("peers/read-file.cjs")]),
+    },
+    {
+      name: "fs.promises",
+      peer: "async",
+      measure: () => figuresFrom([process.execPath, program("peers/read-file-promises.cjs")]),
+    },
   ],
   rows: [
     { key: "bytes", what: "as bytes (ns)", peer: "plain node", compare: timesAsMuch, atMost: 1.5 },

@@ -17,11 +17,13 @@ export function suspended(count) {
     },
     gevent: {
       name: "gevent",
+      peer: "gevent",
       left: missing.python(),
       measure: () => figuresFrom([python().command, program("peers/memory.py"), String(count)]),
     },
     go: {
       name: "Go",
+      peer: "go",
       left: missing.go(),
       measure: () => figuresFrom([goBinary("peers/memory.go"), String(count)]),
     },

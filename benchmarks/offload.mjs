@@ -11,7 +11,7 @@ export default {
   title: "Worker threads: tasks that do nothing, and tasks that compute",
   contestants: () => [
     { name: "runtime", measure: () => node(program("ours/offload.cjs"), "2") },
-    { name: "piscina", measure: () => node(program("peers/piscina.cjs"), "2") },
+    { name: "piscina", peer: "piscina", measure: () => node(program("peers/piscina.cjs"), "2") },
     { name: "runtime, 1 thread", measure: () => node(program("ours/offload.cjs"), "1") },
   ],
   rows: [

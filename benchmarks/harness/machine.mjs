@@ -1,6 +1,6 @@
 // What there is on this machine to measure with and to measure beside.
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import os from "node:os";
 import path from "node:path";
@@ -81,11 +81,27 @@ export const cores = once(() => {
   return list.length < 2 ? null : { server: list[0], load: list[1] };
 });
 
+/** What serves the application in a file in peers/, which is gunicorn's configuration, too. */
+export function gunicornApp(name) {
+  const file = program(name);
+  const application = `${path.basename(file, ".py")}:application`;
+  return [gunicorn().command, "--config", file, "--chdir", path.dirname(file), application];
+}
+
+function npmVersion(name) {
+  const manifests = require.resolve.paths(name).map((folder) => path.join(folder, name, "package.json"));
+  const found = manifests.find(existsSync);
+  return found ? `${name} ${JSON.parse(readFileSync(found, "utf8")).version}` : null;
+}
+
 /** Why a contestant has to be left out, and what would bring it; undefined if it need not. */
 export const missing = {
   python: () => (python() ? undefined : "Python's gevent is not installed (Debian: python3-gevent)"),
   gunicorn: () => (gunicorn() ? undefined : "gunicorn is not installed (Debian: gunicorn)"),
   go: () => (go() ? undefined : "Go is not installed (Debian: golang-go)"),
+  npm: (name) => (npmVersion(name) ? undefined : `${name} is not installed (npm install --no-save ${name})`),
+  load: () =>
+    wrk() || autocannon() ? undefined : "nothing to load a server with (Debian: wrk; npm install --no-save autocannon)",
 };
 
 /** The binary of a Go program in peers/. */
@@ -111,11 +127,13 @@ export function describeMachine() {
   const cpus = os.cpus();
   const bound = cores();
   return [
+    `runtime ${require("runtime/package.json").version}`,
     `Node ${process.version.slice(1)} (V8 ${process.versions.v8}), ${os.type()} ${os.release()} ${os.arch()}`,
     `${cpus.length} x ${cpus[0]?.model.trim() ?? "processor"}, load average ${os.loadavg()[0].toFixed(1)} at the start`,
     python()?.versions,
     gunicorn()?.versions,
     go()?.versions,
+    ...["piscina", "synckit", "deasync", "undici"].map(npmVersion),
     (wrk() ?? autocannon())?.versions,
     bound
       ? `HTTP: server on core ${bound.server}, load on core ${bound.load}`
