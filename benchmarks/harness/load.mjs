@@ -2,6 +2,7 @@
 import { get } from "node:http";
 import { autocannon, cores, program, wrk } from "./machine.mjs";
 import { outputOf, processorTime, residentMemory, withServer } from "./process.mjs";
+import { measureAlong, rowsAlong } from "./series.mjs";
 
 /**
  * What load a benchmark's servers are under: what is usual for it, or what the command's arguments say.
@@ -13,33 +14,14 @@ export function loadOf({ quick, connections, duration }, usual) {
   return { ...usual, connections: connections ?? few, seconds, warmUp: Math.min(usual.warmUp, seconds) };
 }
 
-/**
- * Measures under each number of connections, every time a new server.
- * @returns the figures, under names like `perSecond@50`; and `error` if some of them could not be had
- */
-export async function atEach({ connections, ...load }, measure) {
-  const figures = {};
-  for (const count of connections) {
-    try {
-      const found = await measure({ ...load, connections: count });
-      for (const [key, value] of Object.entries(found)) figures[`${key}@${count}`] = value;
-    } catch (error) {
-      figures.error = [figures.error, `${count} connections: ${error.message}`].filter(Boolean).join("; ");
-    }
-  }
-  return figures;
+/** Measures under each number of connections, every time a new server. */
+export function atEach({ connections, ...load }, measure) {
+  return measureAlong("connections", connections, (count) => measure({ ...load, connections: count }));
 }
 
 /** The rows of what `atEach` has measured: `rows(count)` for each number of connections. */
 export function rowsAtEach({ connections }, rows) {
-  return connections.flatMap((count) =>
-    rows(count).map((row) => ({
-      ...row,
-      key: `${row.key}@${count}`,
-      what: `${count.toLocaleString("en-US")} connections: ${row.what}`,
-      chart: { title: row.what, along: "connections", at: count },
-    })),
-  );
+  return rowsAlong("connections", connections, rows);
 }
 
 /** What `loadServer` tells, but for what a benchmark sets beside a peer. */
