@@ -8,7 +8,7 @@ export default {
   title: "HTTP, the handler hashes 1 MiB, 16 connections; the load shares the cores",
   left: missing.load,
   contestants({ quick, duration }) {
-    const seconds = duration ?? (quick ? 2 : 6);
+    const seconds = duration ?? (quick ? 1 : 6);
     const load = { connections: 16, shared: true, seconds, warmUp: Math.min(seconds, 2) };
     const run = (workers) =>
       loadServer(
