@@ -10,6 +10,7 @@ const groups = {
   fs: ["fs"],
   net: ["net"],
   http: ["http-hello", "http-sleep", "http-workers", "client"],
+  db: ["db"],
   cpu: ["offload", "http-cpu"],
   start: ["start"],
   park: ["park"],

@@ -46,6 +46,15 @@ export const python = once(() => {
   return null;
 });
 
+/** What its drivers for PostgreSQL are, of which one has the other wait for gevent. */
+const psycopg = once(() =>
+  outputOf(
+    python()?.command ?? "python3",
+    "-c",
+    "import psycogreen, psycopg2; print('psycopg2', psycopg2.__version__)",
+  ),
+);
+
 export const gunicorn = once(() => {
   const versions = outputOf("gunicorn", "--version");
   return versions && { command: "gunicorn", versions };
@@ -97,6 +106,9 @@ function npmVersion(name) {
 /** Why a contestant has to be left out, and what would bring it; undefined if it need not. */
 export const missing = {
   python: () => (python() ? undefined : "Python's gevent is not installed (Debian: python3-gevent)"),
+  psycopg: () =>
+    missing.python() ??
+    (psycopg() ? undefined : "psycopg2 is not installed (Debian: python3-psycopg2 python3-psycogreen)"),
   gunicorn: () => (gunicorn() ? undefined : "gunicorn is not installed (Debian: gunicorn)"),
   go: () => (go() ? undefined : "Go is not installed (Debian: golang-go)"),
   npm: (name) => (npmVersion(name) ? undefined : `${name} is not installed (npm install --no-save ${name})`),
@@ -131,9 +143,10 @@ export function describeMachine() {
     `Node ${process.version.slice(1)} (V8 ${process.versions.v8}), ${os.type()} ${os.release()} ${os.arch()}`,
     `${cpus.length} x ${cpus[0]?.model.trim() ?? "processor"}, load average ${os.loadavg()[0].toFixed(1)} at the start`,
     python()?.versions,
+    psycopg(),
     gunicorn()?.versions,
     go()?.versions,
-    ...["piscina", "synckit", "deasync", "undici"].map(npmVersion),
+    ...["piscina", "synckit", "deasync", "undici", "pg"].map(npmVersion),
     (wrk() ?? autocannon())?.versions,
     bound
       ? `HTTP: server on core ${bound.server}, load on core ${bound.load}`

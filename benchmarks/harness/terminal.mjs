@@ -4,6 +4,7 @@ import { firstLine, spreadText, verdictText } from "./outcome.mjs";
 export function printOutcome({ title, rounds, contestants, rows }) {
   console.log(`\n${title} - ${rounds === 1 ? "1 round, so no spread" : `${rounds} rounds, median (min..max)`}`);
   for (const { what, figures, comparison } of rows) {
+    if (Object.keys(figures).length === 0) continue;
     console.log(`  ${what}`);
     for (const [name, figure] of Object.entries(figures)) console.log(`    ${name.padEnd(20)} ${spreadText(figure)}`);
     if (comparison) console.log(`    -> ${verdictText(comparison)}`);

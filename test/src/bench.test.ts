@@ -24,7 +24,18 @@ describe("runtime bench", () => {
   it("tells its arguments, and its groups", () => {
     const { status, stdout } = bench(["--help"]);
     expect(status).toBe(0);
-    for (const word of ["switch ", "sync ", "fs ", "net ", "http ", "cpu ", "start ", "--peers", "--report FILE"])
+    for (const word of [
+      "switch ",
+      "sync ",
+      "fs ",
+      "net ",
+      "http ",
+      "db ",
+      "cpu ",
+      "start ",
+      "--peers",
+      "--report FILE",
+    ])
       expect(stdout).toContain(word);
   });
 
