@@ -9,7 +9,7 @@ const groups = {
   sync: ["sync"],
   fs: ["fs"],
   net: ["net"],
-  http: ["http-hello", "http-sleep", "http-workers", "client"],
+  http: ["http-hello", "http-sleep", "http-file", "http-upstream", "http-workers", "client"],
   db: ["db"],
   cpu: ["offload", "http-cpu"],
   start: ["start"],
@@ -27,10 +27,10 @@ ${Object.entries(groups)
   .join("\n")}
 
   --peers NAMES        only these beside ours, with commas between: async,gevent (all that are installed)
-  --connections N,...  numbers of connections, one after another, in http-hello, http-sleep, http-workers and net
+  --connections N,...  numbers of connections, one after another, in all of http but client, and in net
   --duration SECONDS   of load on a server, each time
   --rounds N           in how many rounds the contestants take turns
-  --quick              one short round of each: does it work
+  --quick              one short round of each, without warming up: does it work
   --json FILE          writes everything that was measured
   --results FILE       writes tables in Markdown
   --report FILE        writes a page with charts, in HTML

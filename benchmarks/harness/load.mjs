@@ -11,7 +11,7 @@ import { measureAlong, rowsAlong } from "./series.mjs";
 export function loadOf({ quick, connections, duration }, usual) {
   const seconds = duration ?? (quick ? 1 : usual.seconds);
   const few = quick ? usual.connections.slice(0, 1) : usual.connections;
-  return { ...usual, connections: connections ?? few, seconds, warmUp: Math.min(usual.warmUp, seconds) };
+  return { ...usual, connections: connections ?? few, seconds, warmUp: quick ? 0 : Math.min(usual.warmUp, seconds) };
 }
 
 /** Measures under each number of connections, every time a new server. */
@@ -48,7 +48,7 @@ export function loadServer(command, { connections, seconds, warmUp, path = "/", 
   return withServer(command, { core: bound?.server }, async ({ port, pid }) => {
     const url = `http://127.0.0.1:${port}${path}`;
     await checkAnswer(url, answer);
-    await load(url, connections, warmUp, bound?.load);
+    if (warmUp > 0) await load(url, connections, warmUp, bound?.load);
     const before = processorTime(pid);
     const { requests, errors, ...figures } = await load(url, connections, seconds, bound?.load);
     const after = processorTime(pid);
@@ -68,7 +68,7 @@ export function loadServer(command, { connections, seconds, warmUp, path = "/", 
 export function loadEcho(command, { connections, seconds, warmUp }) {
   const bound = cores();
   return withServer(command, { core: bound?.server }, async ({ port, pid }) => {
-    await echoLoad(port, connections, warmUp, bound?.load);
+    if (warmUp > 0) await echoLoad(port, connections, warmUp, bound?.load);
     const before = processorTime(pid);
     const { messages, perSecond } = await echoLoad(port, connections, seconds, bound?.load);
     const after = processorTime(pid);

@@ -116,14 +116,19 @@ export const missing = {
     wrk() || autocannon() ? undefined : "nothing to load a server with (Debian: wrk; npm install --no-save autocannon)",
 };
 
+/** A file's path, in a directory that is gone at the end. */
+export function temporary(name) {
+  const folder = mkdtempSync(path.join(os.tmpdir(), "runtime-bench-"));
+  process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
+  return path.join(folder, name);
+}
+
 /** The binary of a Go program in peers/. */
 export const goBinary = (() => {
   const built = new Map();
   return (name) => {
     if (!built.has(name)) {
-      const folder = mkdtempSync(path.join(os.tmpdir(), "runtime-bench-"));
-      process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
-      const binary = path.join(folder, path.basename(name, ".go"));
+      const binary = temporary(path.basename(name, ".go"));
       execFileSync(go().command, ["build", "-o", binary, program(name)], {
         stdio: ["ignore", "ignore", "inherit"],
         env: { ...process.env, GO111MODULE: "off" },

@@ -42,7 +42,14 @@ describe("runtime bench", () => {
   it("lists the benchmarks of a group, and the peers that are asked for", () => {
     const { status, stdout } = bench(["http", "--list", "--peers", "async"]);
     expect(status).toBe(0);
-    expect(stdout.match(/^\S+/gm)).toEqual(["http-hello", "http-sleep", "http-workers", "client"]);
+    expect(stdout.match(/^\S+/gm)).toEqual([
+      "http-hello",
+      "http-sleep",
+      "http-file",
+      "http-upstream",
+      "http-workers",
+      "client",
+    ]);
     expect(stdout).toContain("async/await (--peers async)");
     expect(stdout).not.toContain("gevent");
   });
