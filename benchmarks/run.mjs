@@ -42,7 +42,7 @@ async function load(options) {
 
 function listBenchmarks(benchmarks) {
   for (const { name, title, contestants } of benchmarks) {
-    console.log(`${name.padEnd(13)}${title}`);
+    console.log(`${name.padEnd(15)}${title}`);
     for (const { name, peer, left } of contestants)
       console.log(`${"".padEnd(15)}${name}${peer ? ` (--peers ${peer})` : ""}${left ? `: ${left}` : ""}`);
   }
