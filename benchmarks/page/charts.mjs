@@ -112,6 +112,7 @@ function barsOf({ figures }, colors) {
 
 function linesOf(rows, colors) {
   const names = [...new Set(rows.flatMap(({ figures }) => Object.keys(figures)))];
+  const greatest = Math.max(...rows.flatMap(({ figures }) => Object.values(figures).map(({ max }) => max)));
   return {
     type: "line",
     data: {
@@ -130,7 +131,7 @@ function linesOf(rows, colors) {
       interaction: { mode: "index", intersect: false },
       scales: {
         x: { title: { display: true, text: rows[0].chart.along }, offset: true },
-        y: { beginAtZero: true, ticks: { maxTicksLimit: 6 } },
+        y: { beginAtZero: true, suggestedMax: greatest, ticks: { maxTicksLimit: 6 } },
       },
       plugins: {
         legend: { position: "bottom", labels: { boxWidth: 12, boxHeight: 12 } },
