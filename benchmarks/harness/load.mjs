@@ -88,8 +88,8 @@ async function wrkLoad(url, connections, seconds, core) {
   return {
     requests: Number(/(\d+) requests in/.exec(output)[1]),
     perSecond: Number(/Requests\/sec:\s*([\d.]+)/.exec(output)[1]),
-    p50: milliseconds(/^\s*50%\s+([\d.]+)(\w+)$/m.exec(output)),
-    p99: milliseconds(/^\s*99%\s+([\d.]+)(\w+)$/m.exec(output)),
+    p50: milliseconds(/^\s*50%\s+([\d.]+)(\w+)\s*$/m.exec(output)),
+    p99: milliseconds(/^\s*99%\s+([\d.]+)(\w+)\s*$/m.exec(output)),
     errors: { refused, reset: read + write, "timed out": late, "answered with an error": wrong },
   };
 }
