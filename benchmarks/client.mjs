@@ -1,5 +1,5 @@
 // HTTP requests: many fibers that each wait for theirs, beside promises.
-import { cores, patch, program } from "./harness/machine.mjs";
+import { cores, missing, patch, program } from "./harness/machine.mjs";
 import { figuresFrom, withServer } from "./harness/process.mjs";
 import { timesAsMuch } from "./harness/rounds.mjs";
 
@@ -8,6 +8,7 @@ const CONCURRENT = 200;
 export default {
   name: "client",
   title: "HTTP client, 200 requests at a time",
+  left: () => missing.npm("undici"),
   contestants({ quick }) {
     const bound = cores();
     const run = (...command) =>
@@ -18,7 +19,7 @@ export default {
       );
     return [
       { name: "runtime", measure: () => run("--require", patch, program("ours/client.cjs")) },
-      { name: "promises", measure: () => run(program("peers/client.cjs")) },
+      { name: "promises", peer: "async", measure: () => run(program("peers/client.cjs")) },
     ];
   },
   rows: [

@@ -3,13 +3,26 @@ import { patch, program } from "./harness/machine.mjs";
 import { figuresFrom } from "./harness/process.mjs";
 import { timesAsFast, timesAsMuch } from "./harness/rounds.mjs";
 
+const runs = (quick) => (quick ? "1" : "7");
+
 export default {
   name: "fs",
   title: "readFileSync of 2 KiB that are in the page cache, of 256 KiB, writeFileSync of 2 KiB",
-  contestants: () => [
-    { name: "runtime", measure: () => figuresFrom([process.execPath, "-r", patch, program("ours/read-file.cjs")]) },
-    { name: "plain node", measure: () => figuresFrom([process.execPath, program("peers/read-file.cjs")]) },
-    { name: "fs.promises", measure: () => figuresFrom([process.execPath, program("peers/read-file-promises.cjs")]) },
+  contestants: ({ quick }) => [
+    {
+      name: "runtime",
+      measure: () => figuresFrom([process.execPath, "-r", patch, program("ours/read-file.cjs"), runs(quick)]),
+    },
+    {
+      name: "plain node",
+      peer: "node",
+      measure: () => figuresFrom([process.execPath, program("peers/read-file.cjs"), runs(quick)]),
+    },
+    {
+      name: "fs.promises",
+      peer: "async",
+      measure: () => figuresFrom([process.execPath, program("peers/read-file-promises.cjs"), runs(quick)]),
+    },
   ],
   rows: [
     { key: "bytes", what: "as bytes (ns)", peer: "plain node", compare: timesAsMuch, atMost: 1.5 },

@@ -14,7 +14,11 @@ export default {
     const many = quick ? 1000 : 10_000;
     const collections = (fibers, depth) => ours("gc.cjs", [`${fibers}`, `${depth}`], "--expose-gc");
     const churn = (fibers, semiSpace) =>
-      ours("churn.cjs", [`${fibers}`], ...(semiSpace ? [`--max-semi-space-size=${semiSpace}`] : []));
+      ours(
+        "churn.cjs",
+        [`${fibers}`, quick ? "0.2" : "2"],
+        ...(semiSpace ? [`--max-semi-space-size=${semiSpace}`] : []),
+      );
     return [
       { name: `${many} fibers`, measure: async () => ({ ...(await collections(many, 0)), ...(await churn(many)) }) },
       { name: "no fibers", measure: async () => ({ ...(await collections(0, 0)), ...(await churn(0)) }) },

@@ -1,13 +1,15 @@
 // A handler that computes, in one process and in two: `runtime serve --workers N`.
 import { loadServer } from "./harness/load.mjs";
-import { command, program } from "./harness/machine.mjs";
+import { command, missing, program } from "./harness/machine.mjs";
 import { timesAsMuch } from "./harness/rounds.mjs";
 
 export default {
   name: "http-cpu",
   title: "HTTP, the handler hashes 1 MiB, 16 connections; the load shares the cores",
-  contestants({ quick }) {
-    const load = { connections: 16, shared: true, ...(quick ? { seconds: 2, warmUp: 1 } : { seconds: 6, warmUp: 2 }) };
+  left: missing.load,
+  contestants({ quick, duration }) {
+    const seconds = duration ?? (quick ? 1 : 6);
+    const load = { connections: 16, shared: true, seconds, warmUp: Math.min(seconds, 2) };
     const run = (workers) =>
       loadServer(
         [process.execPath, command, "serve", "--port", "0", "--workers", workers, program("ours/hash.cjs")],

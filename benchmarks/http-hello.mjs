@@ -1,21 +1,29 @@
 // What a fiber for every request costs, where the handler does nothing.
-import { loadServer } from "./harness/load.mjs";
-import { patch, program } from "./harness/machine.mjs";
+import { atEach, loadOf, loadRows, loadServer, rowsAtEach } from "./harness/load.mjs";
+import { missing, patch, program } from "./harness/machine.mjs";
 import { timesAsMuch } from "./harness/rounds.mjs";
+
+const loadFor = (options) =>
+  loadOf(options, { connections: [50, 500, 5000], seconds: 4, warmUp: 2, answer: "hello\n" });
+const beside = { peer: "without the patch", compare: timesAsMuch };
 
 export default {
   name: "http-hello",
-  title: 'HTTP "hello", 200 connections',
-  contestants({ quick }) {
-    const load = quick ? { connections: 200, seconds: 2, warmUp: 1 } : { connections: 200, seconds: 5, warmUp: 2 };
+  title: 'HTTP "hello"',
+  left: missing.load,
+  rounds: 3,
+  contestants(options) {
+    const run = (...command) => atEach(loadFor(options), (load) => loadServer([process.execPath, ...command], load));
     const server = program("peers/hello.cjs");
     return [
-      { name: "runtime", measure: () => loadServer([process.execPath, "--require", patch, server], load) },
-      { name: "without the patch", measure: () => loadServer([process.execPath, server], load) },
+      { name: "runtime", measure: () => run("--require", patch, server) },
+      { name: "without the patch", peer: "callbacks", measure: () => run(server) },
     ];
   },
-  rows: [
-    { key: "perSecond", what: "requests/s", peer: "without the patch", compare: timesAsMuch, atLeast: 0.9 },
-    { key: "cpu", what: "server's processor time a request (us)", peer: "without the patch", compare: timesAsMuch },
-  ],
+  rows: (options) =>
+    rowsAtEach(loadFor(options), () => [
+      { key: "perSecond", what: "requests/s", ...beside, atLeast: 0.9 },
+      { key: "cpu", what: "server's processor time a request (us)", ...beside },
+      ...loadRows.latency,
+    ]),
 };

@@ -1,53 +1,40 @@
 // A blocking handler in threads, in fibers, and the same written asynchronously.
-import path from "node:path";
-import { loadServer } from "./harness/load.mjs";
-import { gunicorn, missing, patch, program, python } from "./harness/machine.mjs";
+import { atEach, loadOf, loadRows, loadServer, rowsAtEach } from "./harness/load.mjs";
+import { gunicornApp, missing, patch, program, python } from "./harness/machine.mjs";
 import { timesAsMuch } from "./harness/rounds.mjs";
 
-const numbers = [200, 1000];
+const loadFor = (options) => loadOf(options, { connections: [200, 1000], seconds: 6, warmUp: 5, answer: "hello\n" });
 
 export default {
   name: "http-workers",
   title: "HTTP, the handler sleeps 20 ms, in at most 64 threads (3,200 requests/s, that is)",
-  contestants({ quick }) {
-    const measure =
-      (...command) =>
-      async () => {
-        const figures = {};
-        for (const connections of numbers) {
-          const load = { connections, ...(quick ? { seconds: 3, warmUp: 3 } : { seconds: 8, warmUp: 5 }) };
-          const { perSecond, cpu, memory } = await loadServer(command, load);
-          Object.assign(figures, {
-            [`rate${connections}`]: perSecond,
-            [`cpu${connections}`]: cpu,
-            [`memory${connections}`]: memory,
-          });
-        }
-        return figures;
-      };
+  left: missing.load,
+  rounds: 3,
+  contestants(options) {
+    const run = (...command) => atEach(loadFor(options), (load) => loadServer(command, load));
     return [
-      { name: "workers", measure: measure(process.execPath, program("ours/sleep-workers.cjs")) },
-      { name: "fibers", measure: measure(process.execPath, "--require", patch, program("ours/sleep.cjs")) },
-      { name: "async/await", measure: measure(process.execPath, program("peers/sleep-async.cjs")) },
+      { name: "workers", measure: () => run(process.execPath, program("ours/sleep-workers.cjs")) },
+      { name: "fibers", measure: () => run(process.execPath, "--require", patch, program("ours/sleep.cjs")) },
+      { name: "async/await", peer: "async", measure: () => run(process.execPath, program("peers/sleep-async.cjs")) },
       {
         name: "gevent",
+        peer: "gevent",
         left: missing.python(),
-        measure: () => measure(python().command, program("peers/sleep-gevent.py"))(),
+        measure: () => run(python().command, program("peers/sleep-gevent.py")),
       },
       {
         name: "gunicorn, threads",
+        peer: "gunicorn",
         left: missing.gunicorn(),
-        measure: () => {
-          const file = program("peers/sleep-gunicorn.py");
-          const found = ["--chdir", path.dirname(file), "sleep-gunicorn:application"];
-          return measure(gunicorn().command, "--config", file, ...found)();
-        },
+        measure: () => run(...gunicornApp("peers/sleep-gunicorn.py")),
       },
     ];
   },
-  rows: numbers.flatMap((connections) => [
-    { key: `rate${connections}`, what: `${connections} connections: requests/s`, peer: "fibers", compare: timesAsMuch },
-    { key: `cpu${connections}`, what: `${connections} connections: server's processor time a request (us)` },
-    { key: `memory${connections}`, what: `${connections} connections: server's resident memory (MiB)` },
-  ]),
+  rows: (options) =>
+    rowsAtEach(loadFor(options), () => [
+      { key: "perSecond", what: "requests/s", peer: "fibers", compare: timesAsMuch },
+      { key: "cpu", what: "server's processor time a request (us)" },
+      ...loadRows.latency,
+      loadRows.memory,
+    ]),
 };

@@ -2,6 +2,7 @@
 import { goBinary, missing, program, python } from "./harness/machine.mjs";
 import { figuresFrom } from "./harness/process.mjs";
 import { timesAsMuch } from "./harness/rounds.mjs";
+import { measureAlong, rowsAlong } from "./harness/series.mjs";
 
 /** `count` of them at once, in each system. Also for many.mjs. */
 export function suspended(count) {
@@ -17,32 +18,40 @@ export function suspended(count) {
     },
     gevent: {
       name: "gevent",
+      peer: "gevent",
       left: missing.python(),
       measure: () => figuresFrom([python().command, program("peers/memory.py"), String(count)]),
     },
     go: {
       name: "Go",
+      peer: "go",
       left: missing.go(),
       measure: () => figuresFrom([goBinary("peers/memory.go"), String(count)]),
     },
   };
 }
 
+const countsFor = ({ quick }) => (quick ? [1000] : [100, 1000, 10_000]);
+
 export default {
   name: "memory",
-  title: "Memory of a suspended fiber, 10,000 of them",
-  contestants() {
-    const { runtime, stack, gevent, go } = suspended(10_000);
-    return [runtime, gevent, go, stack];
+  title: "Memory of a suspended fiber",
+  contestants(options) {
+    const counts = countsFor(options);
+    return Object.keys(suspended(0)).map((system) => ({
+      ...suspended(0)[system],
+      measure: () => measureAlong("fibers", counts, (count) => suspended(count)[system].measure()),
+    }));
   },
-  rows: [
-    {
-      key: "memory",
-      what: "resident memory and page tables (KiB)",
-      peer: "gevent",
-      compare: timesAsMuch,
-      atMost: 2,
-    },
-    { key: "stack", what: "of which the native stack (KiB)" },
-  ],
+  rows: (options) =>
+    rowsAlong("fibers", countsFor(options), (count) => [
+      {
+        key: "memory",
+        what: "resident memory and page tables of each (KiB)",
+        peer: "gevent",
+        compare: timesAsMuch,
+        atMost: count === 10_000 ? 2 : undefined,
+      },
+      { key: "stack", what: "of which the native stack (KiB)" },
+    ]),
 };

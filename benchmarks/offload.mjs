@@ -5,14 +5,15 @@ import { figuresFrom } from "./harness/process.mjs";
 import { timesAsFast, timesAsMuch } from "./harness/rounds.mjs";
 
 const node = (...args) => figuresFrom([process.execPath, ...args]);
+const share = (quick) => (quick ? "0.1" : "1"); // of the batches
 
 export default {
   name: "offload",
   title: "Worker threads: tasks that do nothing, and tasks that compute",
-  contestants: () => [
-    { name: "runtime", measure: () => node(program("ours/offload.cjs"), "2") },
-    { name: "piscina", measure: () => node(program("peers/piscina.cjs"), "2") },
-    { name: "runtime, 1 thread", measure: () => node(program("ours/offload.cjs"), "1") },
+  contestants: ({ quick }) => [
+    { name: "runtime", measure: () => node(program("ours/offload.cjs"), "2", share(quick)) },
+    { name: "piscina", peer: "piscina", measure: () => node(program("peers/piscina.cjs"), "2", share(quick)) },
+    { name: "runtime, 1 thread", measure: () => node(program("ours/offload.cjs"), "1", share(quick)) },
   ],
   rows: [
     { key: "module", what: "a trip: a module's function (us)", peer: "piscina", compare: timesAsMuch, atMost: 1.2 },

@@ -13,7 +13,7 @@ export default {
       );
     return [
       { name: "runtime", measure: run("ours/park.cjs") },
-      { name: "synckit", measure: run("peers/park.cjs") },
+      { name: "synckit", peer: "synckit", measure: run("peers/park.cjs") },
     ];
   },
   rows: [

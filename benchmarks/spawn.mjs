@@ -12,10 +12,11 @@ export default {
     { name: "runtime", measure: () => figuresFrom([process.execPath, program("ours/spawn.cjs")]) },
     {
       name: "gevent",
+      peer: "gevent",
       left: missing.python(),
       measure: () => figuresFrom([python().command, program("peers/spawn.py")]),
     },
-    { name: "Go", left: missing.go(), measure: () => figuresFrom([goBinary("peers/spawn.go")]) },
+    { name: "Go", peer: "go", left: missing.go(), measure: () => figuresFrom([goBinary("peers/spawn.go")]) },
   ],
   rows: [
     { key: "single", what: "one after another (ns)", ...reach },

@@ -9,7 +9,11 @@ export default {
   rounds: 20,
   contestants: () => [
     { name: "runtime", measure: async () => ({ start: await durationOf([process.execPath, "-r", patch, "-e", "0"]) }) },
-    { name: "bare node", measure: async () => ({ start: await durationOf([process.execPath, "-e", "0"]) }) },
+    {
+      name: "bare node",
+      peer: "node",
+      measure: async () => ({ start: await durationOf([process.execPath, "-e", "0"]) }),
+    },
   ],
   rows: [
     { key: "start", what: "from start to exit of `node -e 0` (ms)", peer: "bare node", compare: more, atMost: 25 },

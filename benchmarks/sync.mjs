@@ -12,10 +12,11 @@ export default {
     { name: "runtime", measure: () => figuresFrom([process.execPath, program("ours/sync.cjs")]) },
     {
       name: "gevent",
+      peer: "gevent",
       left: missing.python(),
       measure: () => figuresFrom([python().command, program("peers/sync.py")]),
     },
-    { name: "Go", left: missing.go(), measure: () => figuresFrom([goBinary("peers/sync.go")]) },
+    { name: "Go", peer: "go", left: missing.go(), measure: () => figuresFrom([goBinary("peers/sync.go")]) },
   ],
   rows: [
     { key: "event", what: "event: each of 1,000 waiters, from set() to the last one's run (ns)", ...reach },

@@ -33,6 +33,14 @@ await build({ ...common, entryPoints: { thread: "runtime/workers/offload/thread.
 await build({ ...common, entryPoints: { "object-thread": "runtime/workers/threaded/thread.ts" } });
 await build({ ...common, entryPoints: { task: "runtime/workers/offload/inside.ts" } });
 await build({ ...common, entryPoints: { cli: "src/cli/index.ts" }, banner: { js: "#!/usr/bin/env node" } });
+await build({
+  absWorkingDir: root,
+  outdir: dist,
+  bundle: true,
+  minify: true,
+  platform: "browser",
+  entryPoints: { "bench-charts": "benchmarks/page/charts.mjs" },
+});
 
 // Two copies of the package in one thread would have two hubs: the second one hands out the first one's exports.
 // The dead branch tells Node's lexer the names, for import { spawn } from "runtime".

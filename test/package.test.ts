@@ -64,9 +64,19 @@ describe.runIf(once)("the package", () => {
   it("holds what is needed to run and to build it, and nothing else", () => {
     const listed = execFileSync("tar", ["-tzf", tarball], { encoding: "utf8" }).trim().split("\n");
     const top = new Set(listed.map((name) => name.replace(/^package\//, "").split("/")[0]));
-    const expected = ["LICENSE", "README.md", "binding.gyp", "dist", "package.json", "prebuilds", "runtime", "scripts"];
+    const expected = [
+      "LICENSE",
+      "README.md",
+      "benchmarks",
+      "binding.gyp",
+      "dist",
+      "package.json",
+      "prebuilds",
+      "runtime",
+      "scripts",
+    ];
     expect([...top].sort()).toEqual(expected);
-    expect(listed.filter((name) => /\/(test|bench|benchmarks|examples|src)\/(?!.*\.d\.ts$)/.test(name))).toEqual([]);
+    expect(listed.filter((name) => /\/(test|examples|src)\/(?!.*\.d\.ts$)/.test(name))).toEqual([]);
   });
 
   describe("installed", () => {

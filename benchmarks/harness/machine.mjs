@@ -1,6 +1,6 @@
 // What there is on this machine to measure with and to measure beside.
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import os from "node:os";
 import path from "node:path";
@@ -46,6 +46,15 @@ export const python = once(() => {
   return null;
 });
 
+/** What its drivers for PostgreSQL are, of which one has the other wait for gevent. */
+const psycopg = once(() =>
+  outputOf(
+    python()?.command ?? "python3",
+    "-c",
+    "import psycogreen, psycopg2; print('psycopg2', psycopg2.__version__)",
+  ),
+);
+
 export const gunicorn = once(() => {
   const versions = outputOf("gunicorn", "--version");
   return versions && { command: "gunicorn", versions };
@@ -81,21 +90,45 @@ export const cores = once(() => {
   return list.length < 2 ? null : { server: list[0], load: list[1] };
 });
 
+/** What serves the application in a file in peers/, which is gunicorn's configuration, too. */
+export function gunicornApp(name) {
+  const file = program(name);
+  const application = `${path.basename(file, ".py")}:application`;
+  return [gunicorn().command, "--config", file, "--chdir", path.dirname(file), application];
+}
+
+function npmVersion(name) {
+  const manifests = require.resolve.paths(name).map((folder) => path.join(folder, name, "package.json"));
+  const found = manifests.find(existsSync);
+  return found ? `${name} ${JSON.parse(readFileSync(found, "utf8")).version}` : null;
+}
+
 /** Why a contestant has to be left out, and what would bring it; undefined if it need not. */
 export const missing = {
   python: () => (python() ? undefined : "Python's gevent is not installed (Debian: python3-gevent)"),
+  psycopg: () =>
+    missing.python() ??
+    (psycopg() ? undefined : "psycopg2 is not installed (Debian: python3-psycopg2 python3-psycogreen)"),
   gunicorn: () => (gunicorn() ? undefined : "gunicorn is not installed (Debian: gunicorn)"),
   go: () => (go() ? undefined : "Go is not installed (Debian: golang-go)"),
+  npm: (name) => (npmVersion(name) ? undefined : `${name} is not installed (npm install --no-save ${name})`),
+  load: () =>
+    wrk() || autocannon() ? undefined : "nothing to load a server with (Debian: wrk; npm install --no-save autocannon)",
 };
+
+/** A file's path, in a directory that is gone at the end. */
+export function temporary(name) {
+  const folder = mkdtempSync(path.join(os.tmpdir(), "runtime-bench-"));
+  process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
+  return path.join(folder, name);
+}
 
 /** The binary of a Go program in peers/. */
 export const goBinary = (() => {
   const built = new Map();
   return (name) => {
     if (!built.has(name)) {
-      const folder = mkdtempSync(path.join(os.tmpdir(), "runtime-bench-"));
-      process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
-      const binary = path.join(folder, path.basename(name, ".go"));
+      const binary = temporary(path.basename(name, ".go"));
       execFileSync(go().command, ["build", "-o", binary, program(name)], {
         stdio: ["ignore", "ignore", "inherit"],
         env: { ...process.env, GO111MODULE: "off" },
@@ -111,11 +144,14 @@ export function describeMachine() {
   const cpus = os.cpus();
   const bound = cores();
   return [
+    `runtime ${require("runtime/package.json").version}`,
     `Node ${process.version.slice(1)} (V8 ${process.versions.v8}), ${os.type()} ${os.release()} ${os.arch()}`,
     `${cpus.length} x ${cpus[0]?.model.trim() ?? "processor"}, load average ${os.loadavg()[0].toFixed(1)} at the start`,
     python()?.versions,
+    psycopg(),
     gunicorn()?.versions,
     go()?.versions,
+    ...["piscina", "synckit", "deasync", "undici", "pg"].map(npmVersion),
     (wrk() ?? autocannon())?.versions,
     bound
       ? `HTTP: server on core ${bound.server}, load on core ${bound.load}`

@@ -65,6 +65,10 @@ export async function withServer(command, options, use) {
       setTimeout(() => reject(new Error(`${command.join(" ")} does not listen`)), 20_000).unref();
     });
     return await use({ port, pid: child.pid });
+  } catch (error) {
+    const ended = child.signalCode ?? child.exitCode;
+    if (ended !== null) error.message = `the server has ended (${ended})\n${child.trouble.trim()}\n${error.message}`;
+    throw error;
   } finally {
     for (const pid of familyOf(child.pid)) endNow(pid);
     if (child.exitCode === null && child.signalCode === null) await once(child, "exit");

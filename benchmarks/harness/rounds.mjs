@@ -9,10 +9,18 @@ export function spread(values) {
   return { median, min: sorted[0], max: sorted[sorted.length - 1] };
 }
 
-/** How ours is set beside a peer. Each has a number that is to be at most, or at least, so much. */
-export const timesAsMuch = { of: (ours, peer) => ours / peer, text: (value) => `${value.toFixed(2)}x` };
-export const timesAsFast = { of: (ours, peer) => peer / ours, text: (value) => `${value.toFixed(1)}x as fast` };
-export const more = { of: (ours, peer) => ours - peer, text: (value) => `${value >= 0 ? "+" : ""}${value.toFixed(1)}` };
+/** How ours is set beside a peer: a number, what it is where they are even, and how it is told. */
+export const timesAsMuch = { of: (ours, peer) => ours / peer, even: 1, text: (value) => `${value.toFixed(2)}x` };
+export const timesAsFast = {
+  of: (ours, peer) => peer / ours,
+  even: 1,
+  text: (value) => `${value.toFixed(1)}x as fast`,
+};
+export const more = {
+  of: (ours, peer) => ours - peer,
+  even: 0,
+  text: (value) => `${value >= 0 ? "+" : ""}${value.toFixed(1)}`,
+};
 
 /**
  * Runs every contestant once in each round.

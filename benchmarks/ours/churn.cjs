@@ -1,11 +1,11 @@
-// churn.cjs FIBERS: how fast a handler that makes much garbage runs, in a fiber, while so many others are suspended.
+// churn.cjs FIBERS SECONDS: how fast a handler that makes much garbage runs, in a fiber, while so many others are suspended.
 // { rate } handlers a second of processor time; { collections } for each 1,000 handlers; { share } of the time in them, %.
 const { PerformanceObserver } = require("node:perf_hooks");
 const { spawn, wait } = require("runtime");
 const { microseconds } = require("./usage.cjs");
 
 const fibers = Number(process.argv[2]);
-const SECONDS = Number(process.argv[3] ?? 2);
+const SECONDS = Number(process.argv[3]);
 const never = new Promise(() => {});
 const rows = Array.from({ length: 40 }, (_, id) => ({ id, name: `row ${id}`, tags: ["a", "b"], price: id * 1.1 }));
 const text = JSON.stringify(rows);

@@ -1,10 +1,11 @@
-// The same with offload's pool, in a fiber; and objects that live in a thread.
+// THREADS SHARE: the same with offload's pool, in a fiber; and objects that live in a thread.
 const path = require("node:path");
 const { spawn, ThreadPool, threaded } = require("runtime");
 
 const tasks = path.join(__dirname, "../tasks/tasks.cjs");
 const mover = path.join(__dirname, "../tasks/move.cjs");
 const mebibyte = 1024 * 1024;
+const share = Number(process.argv[3]); // of the batches
 const nothing = { name: "nothing" };
 
 const now = () => Number(process.hrtime.bigint()) / 1000; // microseconds
@@ -15,7 +16,7 @@ const times = (run) => (count) => {
 
 function least(batches, count, run) {
   let least = Number.POSITIVE_INFINITY;
-  for (let i = 0; i < batches; i++) {
+  for (let i = 0; i < batches * share; i++) {
     const start = now();
     run(count);
     least = Math.min(least, (now() - start) / count);
@@ -55,7 +56,7 @@ function measure(pool, counter) {
 /** In async code. */
 async function measurePromises(pool) {
   let least = Number.POSITIVE_INFINITY;
-  for (let batch = 0; batch < 200; batch++) {
+  for (let batch = 0; batch < 200 * share; batch++) {
     const start = now();
     for (let i = 0; i < 100; i++) await pool.spawn(tasks, [i], nothing);
     least = Math.min(least, (now() - start) / 100);

@@ -1,10 +1,11 @@
-// Trips to threads and back with bare piscina.
+// THREADS SHARE: trips to threads and back with bare piscina.
 const path = require("node:path");
 const { Piscina } = require("piscina");
 
 const tasks = path.join(__dirname, "../tasks/tasks.cjs");
 const mover = path.join(__dirname, "../tasks/move.cjs");
 const mebibyte = 1024 * 1024;
+const share = Number(process.argv[3]); // of the batches
 
 const now = () => Number(process.hrtime.bigint()) / 1000; // microseconds
 
@@ -23,7 +24,7 @@ async function measure(threads) {
   // The quickest of many batches: threads that wait for each other lose much when others take the processor.
   const least = async (batches, count, run) => {
     let least = Number.POSITIVE_INFINITY;
-    for (let i = 0; i < batches; i++) {
+    for (let i = 0; i < batches * share; i++) {
       const start = now();
       await run(count);
       least = Math.min(least, (now() - start) / count);

@@ -1,4 +1,4 @@
-// { bytes, text, large, write } nanoseconds for what read-file.cjs does, by fs.promises, one after another.
+// { bytes, text, large, write } nanoseconds for what read-file.cjs does, by fs.promises, one after another: RUNS, as there.
 const { mkdtempSync, rmSync, writeFileSync } = require("node:fs");
 const { readFile, writeFile } = require("node:fs/promises");
 const { tmpdir } = require("node:os");
@@ -9,10 +9,12 @@ const directory = mkdtempSync(path.join(tmpdir(), "runtime-bench-"));
 const file = path.join(directory, "file");
 writeFileSync(file, "x".repeat(2048));
 
+const runs = Number(process.argv[2]);
+
 async function nanosecondsEach(work) {
   const count = 2000;
   const all = [];
-  for (let run = 0; run < 6; run++) {
+  for (let run = 0; run <= runs; run++) {
     const start = microseconds();
     for (let i = 0; i < count; i++) await work();
     if (run > 0) all.push(((microseconds() - start) * 1000) / count);

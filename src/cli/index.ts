@@ -1,24 +1,31 @@
-// The command: runtime run [options of node] FILE [args…], runtime serve [options] FILE
+// The command: runtime run [options of node] FILE [args…], runtime serve [options] FILE, runtime bench [NAME …]
 import path = require("node:path");
 
 import { runFile } from "runtime"; // the package itself, so that there is one hub
+import { benchCommand } from "./bench";
 import { runNode } from "./node";
 import { serveCommand } from "./serve";
 
 const usage = `Usage:
   runtime run [node options] FILE [args...]
   runtime serve [options] FILE
+  runtime bench [NAME ...] [options]
 
 run: runs a program, patched and in the main fiber: it may block from its first line. CommonJS, an ES module, or TypeScript.
 Where there can be no command, this does the same:
   node [node options] --require runtime/run FILE [args...]
 
 serve: serves the web app that FILE exports. runtime serve --help tells its options.
+
+bench: measures this runtime beside what there is in its place. runtime bench --help tells what, and its options.
 `;
 
 const [command, first, ...rest] = process.argv.slice(2);
 if (command === "serve") serveCommand(process.argv.slice(3));
-else if (command === "run" && first !== undefined && first !== "-" && first !== "--help") {
+else if (command === "bench") {
+  process.argv.splice(2, 1);
+  benchCommand();
+} else if (command === "run" && first !== undefined && first !== "-" && first !== "--help") {
   if (first.startsWith("-")) runNode([first, ...rest]);
   else {
     process.argv = [process.argv[0] as string, path.resolve(first), ...rest];

@@ -4,7 +4,7 @@ import { figuresFrom } from "./harness/process.mjs";
 import { timesAsMuch } from "./harness/rounds.mjs";
 
 export default {
-  name: "switch",
+  name: "pair",
   title: "Switching stacks",
   contestants: () => [
     {
@@ -16,10 +16,11 @@ export default {
     },
     {
       name: "greenlet",
+      peer: "gevent",
       left: missing.python(),
       measure: () => figuresFrom([python().command, program("peers/switch.py")]),
     },
-    { name: "Go", left: missing.go(), measure: () => figuresFrom([goBinary("peers/switch.go")]) },
+    { name: "Go", peer: "go", left: missing.go(), measure: () => figuresFrom([goBinary("peers/switch.go")]) },
   ],
   rows: [
     {
