@@ -145,7 +145,7 @@ export class DirectSocket {
     this.#ready = true;
     this.#hungUp = false;
     this.#socket.on("newListener", this.#onListener).on("close", this.leave).on("timeout", this.#onTimeout);
-    adapt(this.#socket, this);
+    adapt(this.#socket);
     return true;
   }
 
@@ -178,7 +178,7 @@ export class DirectSocket {
     const count = this.#addon.send(this.#fd, bytes);
     if (count === ENOTSOCK) directs.set(this.#socket, null);
     if (count < 0) return count === EAGAIN || count === ENOTSOCK ? 0 : systemError(count, "write");
-    if (this.#sent === 0) adapt(this.#socket, this);
+    if (this.#sent === 0) adapt(this.#socket);
     this.#sent += count;
     if (this.#socket.timeout) this.#socket._unrefTimer();
     return count;
@@ -190,24 +190,34 @@ export class DirectSocket {
   }
 }
 
-/** Has the socket tell of what has gone past Node, and Node keep its hands off the loop for one that is not to keep it. */
-function adapt(socket: Socket, direct: DirectSocket): void {
-  if (Object.hasOwn(socket, "bytesRead")) return;
-  Object.defineProperty(socket, "unref", {
+/** What Node counts, and what has gone past it. */
+function counting(name: "bytesRead" | "bytesWritten"): PropertyDescriptor {
+  const { get } = Object.getOwnPropertyDescriptor(Socket.prototype, name) as { get(this: Socket): number };
+  return {
+    configurable: true,
+    get(this: Socket) {
+      return get.call(this) + (directs.get(this)?.transferred[name] ?? 0);
+    },
+  };
+}
+
+// The same functions for all: with its own in each, no two sockets would be alike to V8.
+const adapted: PropertyDescriptorMap = {
+  bytesRead: counting("bytesRead"),
+  bytesWritten: counting("bytesWritten"),
+  unref: {
     configurable: true,
     writable: true,
     value: function unref(this: Socket) {
-      direct.leave();
+      directs.get(this)?.leave(); // it is not to keep the loop going
       return Socket.prototype.unref.call(this);
     },
-  });
-  for (const name of ["bytesRead", "bytesWritten"] as const) {
-    const { get } = Object.getOwnPropertyDescriptor(Socket.prototype, name) as { get(this: Socket): number };
-    Object.defineProperty(socket, name, {
-      configurable: true,
-      get: () => get.call(socket) + direct.transferred[name],
-    });
-  }
+  },
+};
+
+/** Has a socket that is read or written past Node tell the truth. */
+function adapt(socket: Socket): void {
+  if (!Object.hasOwn(socket, "bytesRead")) Object.defineProperties(socket, adapted);
 }
 
 function systemError(errno: number, syscall: string): Error {
