@@ -13,10 +13,10 @@ const { wrap } = Module as unknown as { wrap(source: string): string };
 
 /** What the bundle exports. */
 export function loadMain(): Exports {
-  const source = read(main);
   // Node's own loader has to see it for source maps.
   const cachedData = (process as { sourceMapsEnabled?: boolean }).sourceMapsEnabled ? undefined : read(kept);
-  return source && cachedData ? run(compile(source, cachedData)) : require("./main.js");
+  const source = cachedData && read(main);
+  return source ? run(compile(source, cachedData)) : require("./main.js");
 }
 
 /** Keeps what V8 compiles of the bundle for `use` of what it exports. */
