@@ -41,7 +41,8 @@ export default {
         name: "gunicorn, gevent",
         peer: "gunicorn",
         left: missing.gunicorn() ?? missing.python(),
-        measure: () => run(...gunicornApp("peers/sleep-gunicorn-gevent.py")),
+        measure: () =>
+          run(...gunicornApp("peers/sleep-gunicorn.py", "--worker-class=gevent", "--worker-connections=10000")),
       },
       { name: "Go", peer: "go", left: missing.go(), measure: () => run(goBinary("peers/sleep.go")) },
     ];

@@ -90,11 +90,11 @@ export const cores = once(() => {
   return list.length < 2 ? null : { server: list[0], load: list[1] };
 });
 
-/** What serves the application in a file in peers/, which is gunicorn's configuration, too. */
-export function gunicornApp(name) {
+/** What serves the application in a file in peers/, which is gunicorn's configuration, too, but for what `options` say. */
+export function gunicornApp(name, ...options) {
   const file = program(name);
   const application = `${path.basename(file, ".py")}:application`;
-  return [gunicorn().command, "--config", file, "--chdir", path.dirname(file), application];
+  return [gunicorn().command, "--config", file, ...options, "--chdir", path.dirname(file), application];
 }
 
 function npmVersion(name) {

@@ -1,4 +1,4 @@
-"""As ours/sleep.cjs, with gunicorn: one worker with 64 threads. This is its configuration, too."""
+"""As ours/sleep.cjs, with gunicorn: one worker with 64 threads; or with gevent, which patches sleep. This is its configuration, too."""
 import time
 
 worker_class = "gthread"
