@@ -548,9 +548,10 @@ export function inspectPromise(promise: Promise<unknown>, outcome: unknown[]): 0
   return stacks.inspect(promise, outcome);
 }
 
-/** Calls `fn` while libc sees no fibers, only threads; see guards/ids.ts. */
-export function withoutContexts(fn: () => unknown): unknown {
-  return opened?.stacks ? opened.stacks.withoutContexts(fn) : fn();
+/** Calls `fn` while no fiber of the process, a worker's included, is given a stack of its own; see guards/ids.ts. */
+export function holdingContexts(fn: () => unknown): unknown {
+  const { stacks } = theSwitch();
+  return stacks ? stacks.holdingContexts(fn) : fn();
 }
 
 /** Calls `fn`. What it throws goes uncaught, shown with the line that threw it, if `isUncaught` says so of it. */

@@ -22,7 +22,7 @@ export interface Stacks {
   /** 0 pending, 1 fulfilled, 2 rejected; the outcome is put into `outcome[0]`. */
   inspect(promise: Promise<unknown>, outcome: unknown[]): 0 | 1 | 2;
   /** Calls `fn`, which must not suspend, while libc sees only threads that have a kernel thread. */
-  withoutContexts(fn: () => unknown): unknown;
+  holdingContexts(fn: () => unknown): unknown;
   /** Calls `fn`. What it throws goes uncaught, shown with the line that threw it, if `isUncaught` says so of it. */
   uncaught<T>(fn: () => T, isUncaught: (error: unknown) => boolean): T;
 }

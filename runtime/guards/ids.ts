@@ -1,9 +1,9 @@
 // Changing the process's user or group while there are fibers.
 //
 // To the kernel these belong to a thread, so libc sends a signal to every thread that it knows, and waits until each has
-// marked its own record as done. Fibers look like threads to libc, but the signal for each of them would reach the one
-// thread that runs them all, which can mark only its own: libc would wait for ever.
-import { withoutContexts } from "../coroutine";
+// marked its own record as done. Fibers look like threads to libc: suspended ones hide from it (native/swap.cc), but the
+// thread that a fiber's stack is made with would be gone before it has answered, and libc would wait for ever.
+import { holdingContexts } from "../coroutine";
 import { replace } from "../disguise";
 
 export function guardIds(): void {
@@ -13,7 +13,7 @@ export function guardIds(): void {
       name,
       (set) =>
         function (this: unknown, ...args: unknown[]) {
-          return withoutContexts(() => Reflect.apply(set, this, args));
+          return holdingContexts(() => Reflect.apply(set, this, args));
         },
     );
   }

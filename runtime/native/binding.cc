@@ -97,15 +97,13 @@ void Inspect(const FunctionCallbackInfo<Value>& args) {
   args.GetReturnValue().Set(state == v8::Promise::kPending ? 0 : state == v8::Promise::kFulfilled ? 1 : 2);
 }
 
-// withoutContexts(fn): calls fn while libc sees only the threads that there are
-void WithoutContexts(const FunctionCallbackInfo<Value>& args) {
+// holdingContexts(fn): calls fn while no context comes or goes
+void HoldingContexts(const FunctionCallbackInfo<Value>& args) {
   Isolate* isolate = args.GetIsolate();
-  HideContexts();
-  v8::MaybeLocal<Value> result =
-      args[0].As<Function>()->Call(isolate->GetCurrentContext(), v8::Undefined(isolate), 0, nullptr);
-  ShowContexts();
+  ContextsHeld held;
   Local<Value> value;
-  if (result.ToLocal(&value)) args.GetReturnValue().Set(value);
+  if (args[0].As<Function>()->Call(isolate->GetCurrentContext(), v8::Undefined(isolate), 0, nullptr).ToLocal(&value))
+    args.GetReturnValue().Set(value);
 }
 
 // uncaught(fn, isUncaught): calls fn. What it throws, and isUncaught(error) is true for, goes uncaught from here, while V8 still
@@ -187,7 +185,7 @@ void Open(const FunctionCallbackInfo<Value>& args) {
           {"hasRoom", HasRoom},
           {"counts", Counts},
           {"inspect", Inspect},
-          {"withoutContexts", WithoutContexts},
+          {"holdingContexts", HoldingContexts},
           {"uncaught", Uncaught},
       });
   if (!exported) {

@@ -52,11 +52,15 @@ class Switch {
                                                               std::string* error) = 0;
 };
 
-// For the time between these two calls, made by one thread that runs on one of its contexts: libc, which sends a signal
-// to every thread that it knows when the process changes its user or group, and waits for each to answer, sends none to
-// contexts that have no kernel thread of their own.
-void HideContexts();
-void ShowContexts();
+// While one lives, no context of the process comes or goes, for code in which libc signals every thread that it knows and
+// waits for each to answer: the kernel thread that a context begins and ends with would be gone before it could. To be
+// used on the running context.
+class ContextsHeld {
+ public:
+  ContextsHeld();
+  ~ContextsHeld();
+  ContextsHeld(const ContextsHeld&) = delete;
+};
 
 // Each returns null, and the reason in `reason`, where this machine cannot do it.
 std::unique_ptr<Switch> CreateSwap(std::string* reason);

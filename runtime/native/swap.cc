@@ -31,7 +31,6 @@
 #include <iterator>
 #include <limits>
 #include <mutex>
-#include <set>
 #include <vector>
 
 #include "stacks.h"
@@ -87,21 +86,24 @@ class AllSignalsBlocked {  // a borrowed context's own kernel thread must never 
 
 class SwapContext;
 
-// Every context of the process that borrows a kernel thread, with its carrier's.
-std::mutex contexts_mutex;
-std::set<SwapContext*> contexts;
+std::mutex contexts_mutex;  // held while any come or go, see ContextsHeld
+
+// The one that runs: every context has thread-locals of its own.
+thread_local SwapContext* running = nullptr;
 
 class SwapContext : public MachineContext {
  public:
-  SwapContext(Stacks* stacks, int carrier_tid) : stacks_(stacks), carrier_tid_(carrier_tid) {}
-  ~SwapContext() override { Unregister(); }
+  // `own`: the context of the carrier itself; null: it is this one
+  SwapContext(Stacks* stacks, int carrier_tid, SwapContext* own)
+      : stacks_(stacks), carrier_tid_(carrier_tid), own_(own) {}
+  ~SwapContext() override {
+    if (running == this) running = nullptr;
+  }
 
   // The context of the thread that calls.
   void Adopt() {
     thread_ = pthread_self();
-    std::lock_guard<std::mutex> lock(contexts_mutex);
-    contexts.insert(this);
-    registered_ = true;
+    running = this;
   }
 
   bool Start(const Switch::Request& request, size_t stack_size, std::string* error) {
@@ -128,25 +130,43 @@ class SwapContext : public MachineContext {
     while (detached_.load(std::memory_order_acquire) == 0)
       syscall(SYS_futex, &detached_, FUTEX_WAIT_PRIVATE, 0, nullptr, nullptr, 0);
     // Not before: libc's thread start, and the kernel, write the thread's own id until it has detached.
-    *TidSlot(thread_) = carrier_tid_;
-    contexts.insert(this);  // contexts_mutex is held, see Create
-    registered_ = true;
+    ShowTid(false);
   }
 
-  // What tells libc which kernel thread to signal. An id that no thread has, and not 0: that would mean "ended".
-  void SetTid(bool hidden) { *TidSlot(thread_) = hidden ? std::numeric_limits<int>::max() : carrier_tid_; }
-  bool BorrowsFrom(int tid) const { return carrier_tid_ == tid; }
-  bool IsRunning() const { return pthread_equal(thread_, pthread_self()) != 0; }
-  bool IsOwn() const { return request_.entry == nullptr; }
+  void SwitchTo(MachineContext* to) override {
+    Leave(static_cast<SwapContext*>(to));
+    while (locks_for_ != nullptr) {
+      SwapContext* asker = locks_for_;
+      locks_for_ = nullptr;
+      contexts_mutex.lock();
+      Leave(asker);
+    }
+  }
 
-  void SwitchTo(MachineContext* to) override { runtime_swap(&registers_, &static_cast<SwapContext*>(to)->registers_); }
+  // When the process changes its user or group, libc signals every thread that it knows, and does so again until each
+  // has run the handler, which marks the thread that libc takes itself to run on. A suspended context can't, and shows
+  // libc an id that no thread has (not 0: that would mean "ended"), so that it is left out. The carrier's own context
+  // always shows its id, or the kernel thread of them all might be missed. The running one shows it for the sake of
+  // all else that libc does with it.
+  void ShowTid(bool show) { *TidSlot(thread_) = show ? carrier_tid_ : std::numeric_limits<int>::max(); }
+
+  // Takes contexts_mutex for this context, which runs. Whoever holds it may be waiting for the carrier's own context to
+  // run that handler: so it is there that the mutex is waited for.
+  void LockContexts() {
+    if (contexts_mutex.try_lock()) return;
+    if (own_ == nullptr) return contexts_mutex.lock();
+    own_->locks_for_ = this;
+    Leave(own_);
+  }
+
+  SwapContext* own() const { return own_; }
 
   bool Finish() override {
     // The flags that libc gives its threads: the kernel clears the tid when the thread is gone, as pthread_join wants.
     constexpr unsigned long kFlags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SYSVSEM | CLONE_SIGHAND | CLONE_THREAD |
                                      CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID;
+    ContextsHeld held;
     AllSignalsBlocked blocked;
-    Unregister();
     // The kernel thread that it was created with may not be quite gone. (The kernel wakes this futex as a shared one.)
     while (alive_.load(std::memory_order_acquire) != 0)
       syscall(SYS_futex, &alive_, FUTEX_WAIT, 1, nullptr, nullptr, 0);
@@ -161,16 +181,16 @@ class SwapContext : public MachineContext {
  private:
   static void* Main(void* argument) {
     auto* self = static_cast<SwapContext*>(argument);
+    running = self;
     runtime_detach(&self->registers_, &self->detached_, &self->alive_);
     self->request_.entry(self->request_.argument);  // on the carrier's kernel thread
     return nullptr;                                 // and the way out on one of its own again, see Finish
   }
 
-  void Unregister() {
-    if (!registered_) return;  // never started: Create, which drops it, holds the lock
-    registered_ = false;
-    std::lock_guard<std::mutex> lock(contexts_mutex);
-    contexts.erase(this);
+  void Leave(SwapContext* to) {
+    if (own_) ShowTid(false);
+    if (to->own_) to->ShowTid(true);
+    runtime_swap(&registers_, &to->registers_);
   }
 
   Registers registers_{};
@@ -179,27 +199,28 @@ class SwapContext : public MachineContext {
   pthread_t thread_{};
   Switch::Request request_{};
   const int carrier_tid_;
+  SwapContext* const own_;
+  SwapContext* locks_for_ = nullptr;  // see LockContexts
   std::atomic<int> detached_{0};
   std::atomic<int> alive_{1};
-  bool registered_ = false;
 };
 
 class SwapSwitch : public Switch {
  public:
   std::unique_ptr<MachineContext> Adopt() override {
-    auto context = std::make_unique<SwapContext>(&stacks_, tid_);
+    auto context = std::make_unique<SwapContext>(&stacks_, tid_, nullptr);
     context->Adopt();
+    own_ = context.get();
     return context;
   }
 
   std::vector<std::unique_ptr<MachineContext>> Create(const std::vector<Request>& requests, size_t stack_size,
                                                       std::string* error) override {
-    // Not while libc signals all threads (HideContexts): one that is about to detach would never answer.
-    std::lock_guard<std::mutex> lock(contexts_mutex);
+    ContextsHeld held;
     AllSignalsBlocked blocked;  // inherited by the threads
     std::vector<std::unique_ptr<SwapContext>> started;
     for (const Request& request : requests) {  // all are started first: they detach while the next is created
-      auto context = std::make_unique<SwapContext>(&stacks_, tid_);
+      auto context = std::make_unique<SwapContext>(&stacks_, tid_, own_);
       if (!context->Start(request, stack_size, error)) break;
       started.push_back(std::move(context));
     }
@@ -213,6 +234,7 @@ class SwapSwitch : public Switch {
 
  private:
   Stacks stacks_;
+  SwapContext* own_ = nullptr;
   const int tid_ = CurrentTid();
 };
 
@@ -295,17 +317,18 @@ std::string Probe() {
 
 }  // namespace
 
-void HideContexts() {
-  contexts_mutex.lock();  // until ShowContexts: none may come or go meanwhile
-  const int tid = CurrentTid();
-  for (SwapContext* context : contexts) {
-    // libc leaves out the context that calls. Another carrier's own thread, and only that, is to get its signal.
-    if (!context->IsRunning() && (!context->IsOwn() || context->BorrowsFrom(tid))) context->SetTid(true);
+// libc leaves out the context that calls. Of the same kernel thread, no other must be signalled.
+ContextsHeld::ContextsHeld() {
+  if (running) {
+    running->LockContexts();
+    if (running->own()) running->own()->ShowTid(false);
+  } else {
+    contexts_mutex.lock();
   }
 }
 
-void ShowContexts() {
-  for (SwapContext* context : contexts) context->SetTid(false);
+ContextsHeld::~ContextsHeld() {
+  if (running && running->own()) running->own()->ShowTid(true);
   contexts_mutex.unlock();
 }
 
@@ -325,8 +348,8 @@ std::unique_ptr<Switch> CreateSwap(std::string* reason) {
 #else
 
 namespace runtime {
-void HideContexts() {}
-void ShowContexts() {}
+ContextsHeld::ContextsHeld() {}
+ContextsHeld::~ContextsHeld() {}
 std::unique_ptr<Switch> CreateSwap(std::string* reason) {
   *reason = "not written for this system and processor";
   return nullptr;

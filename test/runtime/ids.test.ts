@@ -35,6 +35,31 @@ describeFibers("changing the process's user or group with fibers suspended", () 
     expect(run(program)).toEqual({ status: 0, stdout: "done\n" });
   });
 
+  const inWorker = (program: string) =>
+    `new (require("node:worker_threads").Worker)(${JSON.stringify(`const port = require("node:worker_threads").parentPort; ${program}`)}, { eval: true })`;
+  const forAWhile = `const { egid = process.getegid(), start = Date.now() } = {}; while (Date.now() - start < 100) process.setegid(egid);`;
+
+  it("comes to an end when only a worker knows of fibers", () => {
+    const program = `${inWorker(`${prepare} port.postMessage(1)`)}.on("message", () => { ${forAWhile} console.log("done"); });`;
+    expect(run(program)).toEqual({ status: 0, stdout: "done\n" });
+  });
+
+  it("comes to an end while a worker's fibers begin, and they end as they should", () => {
+    const program = `require("runtime");
+      ${inWorker(`${prepare} port.postMessage(1); for (let i = 0; i < 500; i++) setTimeout(() => spawn(() => sleep(50)), i / 10);`)}
+      .on("message", () => { ${forAWhile} console.log("done"); });`;
+    expect(run(program)).toEqual({ status: 0, stdout: "done\n" });
+  });
+
+  it("comes to an end while a fiber in a worker has others begin on its own stack", () => {
+    const program = `require("runtime");
+      const beat = setInterval(() => { for (let i = 0; i < 20; i++) process.setegid(process.getegid()); });
+      ${inWorker(`const { spawn } = require("runtime"); const Fiber = require("runtime/fibers"); port.postMessage(1);
+        spawn(() => { const all = []; for (let i = 0; i < 300; i++) all.push(Fiber(() => Fiber.yield())) && all[i].run(); port.postMessage(2); });`)}
+      .on("message", (left) => { if (left === 2) { clearInterval(beat); console.log("done"); } });`;
+    expect(run(program)).toEqual({ status: 0, stdout: "done\n" });
+  });
+
   it.runIf(isRoot)("has the effect, on every thread", () => {
     const program = `${prepare} setTimeout(() => { process.setegid(65534); process.seteuid(65534); }, 20); setTimeout(() => {
       const ids = require("node:fs").readdirSync("/proc/self/task").map((task) =>
