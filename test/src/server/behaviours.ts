@@ -51,7 +51,7 @@ export function describeEngine(engine: "fibers" | "workers", options: ServeOptio
 
     const noted = (name: string) => {
       const file = path.join(notes, name);
-      return existsSync(file) ? readFileSync(file, "utf8").trim().split("\n") : [];
+      return existsSync(file) ? readFileSync(file, "utf8").split("\n").slice(0, -1) : []; // whole lines: one may be on its way
     };
     const makeNote = (name: string) => writeFileSync(path.join(notes, name), "");
     const start = (more: ServeOptions = {}) =>
