@@ -1,4 +1,6 @@
 """As ours/sleep.cjs, with gevent's WSGI server."""
+import socket
+
 import gevent
 from gevent.pywsgi import WSGIServer
 
@@ -11,5 +13,7 @@ def application(environ, start_response):
 
 server = WSGIServer(("127.0.0.1", 0), application, log=None, backlog=4096)
 server.start()
+# It sends headers by themselves; the body would wait for their acknowledgement. Connections inherit this.
+server.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 print(server.server_port, flush=True)
 server.serve_forever()
