@@ -32,10 +32,19 @@ export async function playRounds(contestants, rounds, progress) {
   for (let round = 1; round <= rounds; round++) {
     for (const { name, measure } of contestants) {
       progress(`round ${round} of ${rounds}: ${name}`);
-      results.get(name).push(await measure().catch((error) => ({ error: error.message })));
+      results.get(name).push(await measured(measure));
     }
   }
   return results;
+}
+
+/** Also a peer that does not compile is only that peer's error. */
+async function measured(measure) {
+  try {
+    return await measure();
+  } catch (error) {
+    return { error: error.message };
+  }
 }
 
 /** Every round's figure of one row; without the rounds that failed. */

@@ -5,7 +5,7 @@ import path from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { loadEcho, loadServer } from "../../benchmarks/harness/load.mjs";
 import { outcomeOf, verdictText } from "../../benchmarks/harness/outcome.mjs";
-import { more, timesAsMuch } from "../../benchmarks/harness/rounds.mjs";
+import { more, playRounds, timesAsMuch } from "../../benchmarks/harness/rounds.mjs";
 
 const cli = path.join(__dirname, "..", "..", "dist", "cli.js");
 const work = mkdtempSync(path.join(tmpdir(), "runtime-bench-test-"));
@@ -131,6 +131,22 @@ describe("what rounds have shown", () => {
     expect(near.reach).toMatchObject({ met: true, drowned: true });
     const clear = comparison(timesAsMuch, times(11, 12, 12), times(10, 10, 10), bounds).rows[0].comparison;
     expect(clear.reach).toMatchObject({ met: true, drowned: false });
+  });
+
+  it("goes on where a contestant cannot even begin", async () => {
+    const cannot = () => {
+      throw new Error("does not compile");
+    };
+    const can = async () => ({ time: 1 });
+    const results = await playRounds(
+      [
+        { name: "a", measure: cannot },
+        { name: "b", measure: can },
+      ],
+      1,
+      () => {},
+    );
+    expect(Object.fromEntries(results)).toEqual({ a: [{ error: "does not compile" }], b: [{ time: 1 }] });
   });
 
   it("counts no round that has failed", () => {
