@@ -1,6 +1,6 @@
 // Many requests that wait at once: what fibers are for.
 import { atEach, loadOf, loadRows, loadServer, rowsAtEach } from "./harness/load.mjs";
-import { goBinary, gunicornApp, missing, patch, program, python } from "./harness/machine.mjs";
+import { eventlet, goBinary, gunicornApp, javaProgram, missing, patch, program, python } from "./harness/machine.mjs";
 import { timesAsMuch } from "./harness/rounds.mjs";
 
 const loadFor = (options) =>
@@ -44,7 +44,25 @@ export default {
         measure: () =>
           run(...gunicornApp("peers/sleep-gunicorn.py", "--worker-class=gevent", "--worker-connections=10000")),
       },
+      {
+        name: "eventlet",
+        peer: "eventlet",
+        left: missing.eventlet(),
+        measure: () => run(eventlet().command, program("peers/sleep-eventlet.py")),
+      },
       { name: "Go", peer: "go", left: missing.go(), measure: () => run(goBinary("peers/sleep.go")) },
+      {
+        name: "Java, threads",
+        peer: "java",
+        left: missing.java(),
+        measure: () => run(...javaProgram("peers/Sleep.java", "platform")),
+      },
+      {
+        name: "Java, virtual threads",
+        peer: "java-virtual",
+        left: missing.virtualThreads(),
+        measure: () => run(...javaProgram("peers/Sleep.java", "virtual")),
+      },
     ];
   },
   rows: (options) =>

@@ -1,5 +1,5 @@
 // What a suspended fiber holds on to.
-import { goBinary, missing, program, python } from "./harness/machine.mjs";
+import { cores, eventlet, goBinary, javaProgram, missing, program, python } from "./harness/machine.mjs";
 import { figuresFrom } from "./harness/process.mjs";
 import { timesAsMuch } from "./harness/rounds.mjs";
 import { measureAlong, rowsAlong } from "./harness/series.mjs";
@@ -7,6 +7,8 @@ import { measureAlong, rowsAlong } from "./harness/series.mjs";
 /** `count` of them at once, in each system. Also for many.mjs. */
 export function suspended(count) {
   const node = [process.execPath, "--expose-gc"];
+  // On one core: the system would spread its threads over all of them.
+  const java = (kind) => figuresFrom(javaProgram("peers/Memory.java", kind, String(count)), { core: cores()?.server });
   return {
     runtime: {
       name: "runtime",
@@ -22,11 +24,24 @@ export function suspended(count) {
       left: missing.python(),
       measure: () => figuresFrom([python().command, program("peers/memory.py"), String(count)]),
     },
+    eventlet: {
+      name: "eventlet",
+      peer: "eventlet",
+      left: missing.eventlet(),
+      measure: () => figuresFrom([eventlet().command, program("peers/memory-eventlet.py"), String(count)]),
+    },
     go: {
       name: "Go",
       peer: "go",
       left: missing.go(),
       measure: () => figuresFrom([goBinary("peers/memory.go"), String(count)]),
+    },
+    java: { name: "Java, threads", peer: "java", left: missing.java(), measure: () => java("platform") },
+    javaVirtual: {
+      name: "Java, virtual threads",
+      peer: "java-virtual",
+      left: missing.virtualThreads(),
+      measure: () => java("virtual"),
     },
   };
 }

@@ -1,7 +1,7 @@
 // node benchmarks/run.mjs [NAME ...] [options]: what `runtime bench` is. See README.md.
 import { writeFileSync } from "node:fs";
 import { readArguments, usage } from "./harness/arguments.mjs";
-import { describeMachine } from "./harness/machine.mjs";
+import { describeMachine } from "./harness/describe.mjs";
 import { outcomeOf } from "./harness/outcome.mjs";
 import { playRounds } from "./harness/rounds.mjs";
 import { printOutcome, printVerdicts } from "./harness/terminal.mjs";

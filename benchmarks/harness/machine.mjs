@@ -18,7 +18,8 @@ export const command = path.join(path.dirname(require.resolve("runtime/package.j
 /** What `node -r` is given, to patch a program. */
 export const patch = require.resolve("runtime/patch");
 
-function outputOf(command, ...args) {
+/** What a command prints; null if it cannot be run. */
+export function outputOf(command, ...args) {
   try {
     return execFileSync(command, args, { stdio: ["ignore", "pipe", "ignore"] })
       .toString()
@@ -28,26 +29,30 @@ function outputOf(command, ...args) {
   }
 }
 
-function once(find) {
+/** Looks for something when it is asked for, and only the first time. */
+export function once(find) {
   let found;
   return () => (found ??= { value: find() }).value;
 }
 
-/** A Python that has gevent, and the versions; null if there is none. */
-export const python = once(() => {
+/** A Python that has a package, on top of greenlet, and the versions; null if there is none. */
+function pythonWith(name) {
+  const print = `import sys, ${name}, greenlet; print('Python %s, ${name} %s, greenlet %s' % (sys.version.split()[0], ${name}.__version__, greenlet.__version__))`;
   for (const command of ["python3", "/usr/bin/python3"]) {
-    const versions = outputOf(
-      command,
-      "-c",
-      "import sys, gevent, greenlet; print('Python %s, gevent %s, greenlet %s' % (sys.version.split()[0], gevent.__version__, greenlet.__version__))",
-    );
+    const versions = outputOf(command, "-c", print);
     if (versions) return { command, versions };
   }
   return null;
-});
+}
+
+/** A Python that has gevent. */
+export const python = once(() => pythonWith("gevent"));
+
+/** A Python that has eventlet. */
+export const eventlet = once(() => pythonWith("eventlet"));
 
 /** What its drivers for PostgreSQL are, of which one has the other wait for gevent. */
-const psycopg = once(() =>
+export const psycopg = once(() =>
   outputOf(
     python()?.command ?? "python3",
     "-c",
@@ -63,6 +68,22 @@ export const gunicorn = once(() => {
 export const go = once(() => {
   const versions = outputOf("go", "version");
   return versions && { command: "go", versions };
+});
+
+/**
+ * One processor, as the others have. The JDK's server would send headers by themselves and wait, and close what is above 200
+ * idle connections.
+ */
+const javaSettings = [
+  "-XX:ActiveProcessorCount=1",
+  "-Dsun.net.httpserver.nodelay=true",
+  "-Dsun.net.httpserver.maxIdleConnections=10000",
+];
+
+export const java = once(() => {
+  const found = outputOf("javac", "--version") && outputOf("java", "--version")?.split("\n")[0];
+  const [, name, major] = /^((?:\w+) (\d+)\S*)/.exec(found ?? "") ?? [];
+  return name ? { command: "java", major: Number(major), versions: [name, ...javaSettings].join(" ") } : null;
 });
 
 export const wrk = once(() => {
@@ -90,6 +111,9 @@ export const cores = once(() => {
   return list.length < 2 ? null : { server: list[0], load: list[1] };
 });
 
+/** What a command for the server's core begins with, if it has one. */
+export const pinned = () => (cores() ? ["taskset", "-c", String(cores().server)] : []);
+
 /** What serves the application in a file in peers/, which is gunicorn's configuration, too, but for what `options` say. */
 export function gunicornApp(name, ...options) {
   const file = program(name);
@@ -97,7 +121,8 @@ export function gunicornApp(name, ...options) {
   return [gunicorn().command, "--config", file, ...options, "--chdir", path.dirname(file), application];
 }
 
-function npmVersion(name) {
+/** An npm package and its version; null if it is not installed. */
+export function npmVersion(name) {
   const manifests = require.resolve.paths(name).map((folder) => path.join(folder, name, "package.json"));
   const found = manifests.find(existsSync);
   return found ? `${name} ${JSON.parse(readFileSync(found, "utf8")).version}` : null;
@@ -110,6 +135,11 @@ export const missing = {
     missing.python() ??
     (psycopg() ? undefined : "psycopg2 is not installed (Debian: python3-psycopg2 python3-psycogreen)"),
   gunicorn: () => (gunicorn() ? undefined : "gunicorn is not installed (Debian: gunicorn)"),
+  eventlet: () => (eventlet() ? undefined : "Python's eventlet is not installed (Debian: python3-eventlet)"),
+  java: () => (java() ? undefined : "Java is not installed (Debian: default-jdk-headless)"),
+  virtualThreads: () =>
+    missing.java() ??
+    (java().major >= 21 ? undefined : `Java ${java().major} has none (Java 21 is the first that has)`),
   go: () => (go() ? undefined : "Go is not installed (Debian: golang-go)"),
   npm: (name) => (npmVersion(name) ? undefined : `${name} is not installed (npm install --no-save ${name})`),
   load: () =>
@@ -139,22 +169,17 @@ export const goBinary = (() => {
   };
 })();
 
-/** One line for each thing that the figures depend on. */
-export function describeMachine() {
-  const cpus = os.cpus();
-  const bound = cores();
-  return [
-    `runtime ${require("runtime/package.json").version}`,
-    `Node ${process.version.slice(1)} (V8 ${process.versions.v8}), ${os.type()} ${os.release()} ${os.arch()}`,
-    `${cpus.length} x ${cpus[0]?.model.trim() ?? "processor"}, load average ${os.loadavg()[0].toFixed(1)} at the start`,
-    python()?.versions,
-    psycopg(),
-    gunicorn()?.versions,
-    go()?.versions,
-    ...["piscina", "synckit", "deasync", "undici", "pg"].map(npmVersion),
-    (wrk() ?? autocannon())?.versions,
-    bound
-      ? `HTTP: server on core ${bound.server}, load on core ${bound.load}`
-      : "HTTP: server and load share the cores (taskset, and two cores, would separate them)",
-  ].filter(Boolean);
-}
+/** The command that runs a Java program in peers/, which is compiled for it. */
+export const javaProgram = (() => {
+  const compiled = new Map();
+  return (name, ...args) => {
+    if (!compiled.has(name)) {
+      const classes = temporary("classes");
+      execFileSync("javac", ["-d", classes, "-sourcepath", program("peers"), program(name)], {
+        stdio: ["ignore", "ignore", "inherit"],
+      });
+      compiled.set(name, classes);
+    }
+    return [java().command, ...javaSettings, "-cp", compiled.get(name), path.basename(name, ".java"), ...args];
+  };
+})();
