@@ -1,16 +1,16 @@
 // Queries: many fibers that each wait for theirs, beside promises, on a real server.
+import { database, missingDatabase, withDatabase } from "./harness/database.mjs";
 import { cores, missing, patch, program, python } from "./harness/machine.mjs";
-import { missingPostgres, withPostgres } from "./harness/postgres.mjs";
 import { figuresFrom } from "./harness/process.mjs";
 import { timesAsMuch } from "./harness/rounds.mjs";
 
 export default {
   name: "db",
-  title: "PostgreSQL, 100 fibers that query by way of 20 connections",
-  left: missingPostgres,
+  title: `${database()?.name ?? "PostgreSQL"}: 100 fibers that query by way of 20 connections`,
+  left: missingDatabase,
   contestants({ quick }) {
     const run = (...command) =>
-      withPostgres((directory) =>
+      withDatabase((directory) =>
         figuresFrom([...command, directory, "100", quick ? "3000" : "30000"], { core: cores()?.load }),
       );
     const [node, pg] = [process.execPath, missing.npm("pg")];

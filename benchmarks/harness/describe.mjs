@@ -1,6 +1,7 @@
 // What the figures depend on.
 import { createRequire } from "node:module";
 import os from "node:os";
+import { database } from "./database.mjs";
 import { autocannon, cores, eventlet, go, gunicorn, java, npmVersion, psycopg, python, wrk } from "./machine.mjs";
 
 const require = createRequire(import.meta.url);
@@ -19,6 +20,7 @@ export function describeMachine() {
     gunicorn()?.versions,
     go()?.versions,
     java()?.versions,
+    database()?.name,
     ...["piscina", "synckit", "deasync", "undici", "pg"].map(npmVersion),
     (wrk() ?? autocannon())?.versions,
     bound

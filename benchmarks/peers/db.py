@@ -1,4 +1,5 @@
-"""As ours/db.cjs, with gevent and psycopg2, which psycogreen has wait for gevent."""
+"""As ours/db.cjs, with gevent and psycopg2, which psycogreen has wait for gevent. It puts values into the query's text, which
+is one message; pg sends five."""
 import json
 import sys
 from time import perf_counter
