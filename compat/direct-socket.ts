@@ -6,7 +6,7 @@ import { Duplex, Readable } from "node:stream";
 import { getSystemErrorName } from "node:util";
 
 import { block, type Waiter } from "../runtime/block";
-import { hidden } from "../runtime/hidden";
+import { Hidden } from "../runtime/hidden";
 import { timedOut } from "../runtime/park/operations/streams";
 import type { Addon } from "../runtime/switch";
 import { theAddon } from "./file-work";
@@ -29,7 +29,27 @@ const ENOTSOCK = -88;
 /** As much as Node reads at a time. */
 const room = Buffer.allocUnsafeSlow(64 * 1024);
 
-const directs = hidden<Socket, DirectSocket | null>();
+// Most chunks are small, and memory of its own would be a good part of what one costs. As Node does with its Buffers, they
+// are cut from a larger piece.
+const POOL_SIZE = 8192;
+const SMALL = 2048;
+let pool = Buffer.alloc(0);
+let used = 0;
+
+function renewPool(): void {
+  const { markAsUntransferable } = require("node:worker_threads") as typeof import("node:worker_threads");
+  pool = Buffer.allocUnsafeSlow(POOL_SIZE);
+  markAsUntransferable(pool.buffer); // with one chunk, the others would be gone
+  used = 0;
+}
+
+function fromPool(size: number): Buffer {
+  const chunk = pool.subarray(used, used + size);
+  used = (used + size + 7) & ~7;
+  return chunk;
+}
+
+const directs = new Hidden<Socket, DirectSocket | null>();
 
 /** The same socket for direct use; null if it is none that allows for that. */
 export function directly(stream: object): DirectSocket | null {
@@ -105,9 +125,11 @@ export class DirectSocket {
     if (!this.taken && !this.#take()) return undefined;
     while (this.taken && this.#isOpen) {
       if (this.#ready) {
-        const chunk = this.#addon.receive(this.#fd, room);
-        if (typeof chunk === "object") return this.#count(chunk);
-        if (chunk !== EAGAIN) return this.#giveUp(chunk);
+        if (pool.length - used < SMALL) renewPool();
+        const got = this.#addon.receive(this.#fd, pool, used, room);
+        if (typeof got === "object") return this.#count(got);
+        if (got > 0) return this.#count(fromPool(got));
+        if (got !== EAGAIN) return this.#giveUp(got);
         this.#ready = false;
       }
       block<void>((waiter) => {
@@ -131,7 +153,7 @@ export class DirectSocket {
   }
 
   #count(chunk: Buffer): Buffer {
-    if (chunk.length < room.length && !this.#hungUp) this.#ready = false;
+    if (chunk.length < room.length && !this.#hungUp) this.#ready = false; // there was no more
     this.#received += chunk.length;
     if (this.#socket.timeout) this.#socket._unrefTimer();
     return chunk;

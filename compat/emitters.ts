@@ -9,7 +9,7 @@ import { Readable } from "node:stream";
 import { begin } from "../runtime/coroutine";
 import type { AnyFunction } from "../runtime/disguise";
 import type { Fiber } from "../runtime/fiber";
-import { hidden } from "../runtime/hidden";
+import { Hidden } from "../runtime/hidden";
 import { raise, schedule } from "../runtime/hub";
 import { laterListener, runListener, serverFibers, startsFiber } from "../runtime/listener";
 import { type Flow, isPausedByProgram } from "../runtime/park/operations/streams";
@@ -103,7 +103,7 @@ class Backlog {
   }
 }
 
-const backlogs = hidden<object, Backlog>();
+const backlogs = new Hidden<object, Backlog>();
 
 /**
  * How an event's listeners are called: in order, after those of the emitter's events before it; each by itself; or as

@@ -2,7 +2,7 @@
 import { block, refusal, withFiberStack } from "../runtime/block";
 import { canBlock } from "../runtime/coroutine";
 import type { AnyFunction } from "../runtime/disguise";
-import { hidden } from "../runtime/hidden";
+import { Hidden } from "../runtime/hidden";
 import { fetchParked, isParkedResponse, readParked } from "./parked/response";
 import { type Define, isLoaded, type ModulePatch } from "./patching";
 
@@ -38,7 +38,7 @@ declare global {
 const bodies = ["text", "json", "arrayBuffer", "blob", "formData", "bytes"] as const;
 
 /** What aborts the request that a response is the answer to. */
-const controllers = hidden<Response, AbortController>();
+const controllers = new Hidden<Response, AbortController>();
 
 function fetchInFiber(input: string | URL | Request, init: RequestInit | undefined, entry: AnyFunction): Response {
   const controller = new AbortController();

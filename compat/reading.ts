@@ -3,7 +3,7 @@ import type { Readable } from "node:stream";
 
 import { block, withFiberStack } from "../runtime/block";
 import { canBlock } from "../runtime/coroutine";
-import { hidden } from "../runtime/hidden";
+import { Hidden } from "../runtime/hidden";
 import { schedule } from "../runtime/hub";
 import { type Chunk, DataListener, keepErrors, putBack, type Reading, Want } from "../runtime/park/operations/streams";
 import { Semaphore } from "../runtime/sync/semaphore";
@@ -17,7 +17,7 @@ function isLeftAlone(stream: Readable): boolean {
   );
 }
 
-const sources = hidden<Readable, Source>();
+const sources = new Hidden<Readable, Source>();
 
 class Source {
   readonly #stream: Readable;

@@ -1,7 +1,7 @@
 // Listening to AbortSignals: one listener of ours on a signal, however many fibers it concerns, since Node warns of
 // more than ten.
 import { AbortError } from "./errors";
-import { hidden } from "./hidden";
+import { Hidden } from "./hidden";
 
 /** Throws if `signal` is aborted. */
 export function throwIfAborted(signal: AbortSignal): void {
@@ -30,7 +30,7 @@ class Listeners {
   }
 }
 
-const listeners = hidden<AbortSignal, Listeners>();
+const listeners = new Hidden<AbortSignal, Listeners>();
 
 /** Calls `action` when `signal` is aborted, unless what this returns was called before. */
 export function whenAborted(signal: AbortSignal, action: () => void): () => void {

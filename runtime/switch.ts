@@ -61,8 +61,11 @@ export interface Addon {
    * `readSync` and `writeSync` do.
    */
   transfer(fd: number, parts: readonly NodeJS.ArrayBufferView[], writing: boolean): number | null | undefined;
-  /** What has come to a socket, up to so much as `room` holds; 0 at its end; or an error's negative number, EAGAIN's if none. */
-  receive(fd: number, room: Buffer): Buffer | number;
+  /**
+   * What has come to a socket: how many bytes of it are in `pool`, from `used` on; a Buffer of its own where they are more
+   * than fit there, and no more than fit into `room` besides. 0 at its end; or an error's negative number, EAGAIN's if none.
+   */
+  receive(fd: number, pool: Buffer, used: number, room: Buffer): Buffer | number;
   /** Gives bytes to a socket: how many it has taken, or an error's negative number. */
   send(fd: number, bytes: Uint8Array): number;
   /**

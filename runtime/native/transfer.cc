@@ -10,6 +10,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <cstring>
 #include <string>
 #include <vector>
 #endif
@@ -112,12 +113,22 @@ void Transfer(const FunctionCallbackInfo<Value>& args) {
 }
 
 void Receive(const FunctionCallbackInfo<Value>& args) {
-  char* room = node::Buffer::Data(args[1]);
-  const ssize_t count = recv(args[0].As<v8::Int32>()->Value(), room, node::Buffer::Length(args[1]), MSG_DONTWAIT);
-  if (count <= 0) return args.GetReturnValue().Set(count < 0 ? -errno : 0);
+  const size_t used = args[2].As<v8::Uint32>()->Value();
+  iovec parts[] = {{node::Buffer::Data(args[1]) + used, node::Buffer::Length(args[1]) - used},
+                   {node::Buffer::Data(args[3]), node::Buffer::Length(args[3])}};
+  msghdr message{};
+  message.msg_iov = parts;
+  message.msg_iovlen = 2;
+  const ssize_t count = recvmsg(args[0].As<v8::Int32>()->Value(), &message, MSG_DONTWAIT);
+  if (count < 0) return args.GetReturnValue().Set(-errno);
+  const size_t size = static_cast<size_t>(count);
+  if (size <= parts[0].iov_len) return args.GetReturnValue().Set(static_cast<int32_t>(size));
   Local<v8::Object> chunk;
-  if (node::Buffer::Copy(args.GetIsolate(), room, static_cast<size_t>(count)).ToLocal(&chunk))
-    args.GetReturnValue().Set(chunk);
+  if (!node::Buffer::New(args.GetIsolate(), size).ToLocal(&chunk)) return;
+  char* to = node::Buffer::Data(chunk);
+  memcpy(to, parts[0].iov_base, parts[0].iov_len);
+  memcpy(to + parts[0].iov_len, parts[1].iov_base, size - parts[0].iov_len);
+  args.GetReturnValue().Set(chunk);
 }
 
 void Send(const FunctionCallbackInfo<Value>& args) {

@@ -61,6 +61,33 @@ describeFibers("a socket that is a fiber's alone", () => {
     expect(got).toBe(Buffer.from("\u00e4\u20ac\x01\x02").toString("latin1"));
   });
 
+  test("gives small chunks that stay as they were, and may not be moved away from under others", async () => {
+    const texts = [
+      "first",
+      "second",
+      "x".repeat(3000),
+      ...Array.from({ length: 20 }, (_, i) => String(i).repeat(1000)),
+    ];
+    const chunks: Buffer[] = [];
+    const [reader] = await waiting(() => {
+      for (let chunk = socket.readSync(); chunk !== null; chunk = socket.readSync()) chunks.push(chunk as Buffer);
+    });
+    for (const [i, text] of texts.entries()) {
+      far.write(text);
+      await until(() => chunks.length > i);
+    }
+    far.end();
+    await reader;
+    expect(chunks.map(String)).toEqual(texts);
+    const [first] = chunks as [Buffer, ...Buffer[]];
+    try {
+      structuredClone(first, { transfer: [first.buffer as ArrayBuffer] }); // Node 20 copies it
+    } catch (error) {
+      expect(error).toMatchObject({ name: "DataCloneError" });
+    }
+    expect(chunks.map(String)).toEqual(texts);
+  });
+
   test("is Node's again when no fiber reads: it hears of what comes, and of its end", async () => {
     const [reader] = await waiting(() => socket.readSync());
     far.write("a");

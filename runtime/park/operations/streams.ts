@@ -4,7 +4,7 @@ import type { EventEmitter } from "node:events";
 import { Socket } from "node:net";
 import type { Readable, Writable } from "node:stream";
 
-import { hidden } from "../../hidden";
+import { Hidden } from "../../hidden";
 
 export type Chunk = Buffer | string;
 
@@ -125,7 +125,7 @@ export function putBack(stream: Readable, pieces: Chunk[]): void {
   stream.unshift(joined(pieces), stream.readableEncoding ?? undefined);
 }
 
-const keepsErrors = hidden<Socket, true>();
+const keepsErrors = new Hidden<Socket, true>();
 
 /**
  * For sockets in blocking use: what happens between two calls is told by the next call, so that a peer that goes away
@@ -274,7 +274,7 @@ function hand(stream: Writable, handOver: (callback: Done) => void, finished: ()
   if (!over) guard ??= Guard.of(stream).add(finish);
 }
 
-const guards = hidden<Writable, Guard>();
+const guards = new Hidden<Writable, Guard>();
 
 /**
  * Watches a stream that has been handed something. An error is told to the callback of the write and also emitted,
