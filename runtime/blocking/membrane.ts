@@ -1,5 +1,6 @@
 // The membrane between blocking code and asynchronous objects: what leaves them is wrapped, what enters is unwrapped.
 import { promisify } from "node:util";
+import { Hidden } from "../hidden";
 import { type Callable, isClient, isObject, isThenable } from "./client";
 import { argumentOf, createProxy, isBlocking } from "./proxy";
 import { type Late, settle, settleCallback } from "./settle";
@@ -10,9 +11,17 @@ export interface Behaviour extends Late {
   takesCallback(target: object, name?: PropertyKey): boolean;
 }
 
+/** The proxies of one raw object: of each membrane that it has gone through. */
+interface Shown {
+  readonly membrane: Membrane;
+  readonly proxy: object;
+  readonly others: Shown | undefined;
+}
+
+const shown = new Hidden<object, Shown>();
+
 export class Membrane {
   readonly behaviour: Behaviour;
-  readonly #proxies = new WeakMap<object, object>(); // by raw object
 
   constructor(behaviour: Behaviour) {
     this.behaviour = behaviour;
@@ -20,18 +29,24 @@ export class Membrane {
 
   /** The proxy of `raw`: the same one each time. */
   proxy(raw: object): object {
-    let proxy = this.#proxies.get(raw);
+    let proxy = this.#existing(raw);
     if (proxy === undefined) {
       proxy = createProxy(raw, this, this.behaviour.takesCallback(raw));
-      this.#proxies.set(raw, proxy);
+      shown.set(raw, { membrane: this, proxy, others: shown.get(raw) });
     }
     return proxy;
+  }
+
+  #existing(raw: object): object | undefined {
+    let one = shown.get(raw);
+    while (one !== undefined && one.membrane !== this) one = one.others;
+    return one?.proxy;
   }
 
   /** What is handed out for a value of the raw side: the proxy of a client, anything else as it is. */
   wrap(value: unknown): unknown {
     if (!isObject(value) || isBlocking(value)) return value;
-    return this.#proxies.get(value) ?? (isClient(value) ? this.proxy(value) : value);
+    return this.#existing(value) ?? (isClient(value) ? this.proxy(value) : value);
   }
 
   /** Calls a function of the raw side, and blocks until its outcome is there. */

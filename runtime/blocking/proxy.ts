@@ -4,25 +4,26 @@
 // raw object's own values are not what we show. So each proxy has a shadow for a target, an empty object of the same
 // kind, which is told of such properties, with the values that we show, before anybody asks for them.
 import { inspect } from "node:util";
-import { type Callable, isAsyncIterable, isClass, isConstructor, isThenable } from "./client";
+import { Hidden } from "../hidden";
+import { type Callable, isAsyncIterable, isClass, isConstructor, isObject, isThenable } from "./client";
 import { Iteration } from "./iteration";
 import type { Membrane } from "./membrane";
 
-const handlers = new WeakMap<object, BlockingHandler>(); // by proxy
+const handlers = new Hidden<object, BlockingHandler>(); // of a proxy
 
 /** Whether `value` is a proxy of ours. */
 export function isBlocking(value: object): boolean {
-  return handlers.has(value);
+  return handlers.get(value) !== undefined;
 }
 
 /** The object behind a proxy; any other value itself. */
 export function rawOf<T>(value: T): T {
-  return ((handlers.get(value as object)?.raw as T | undefined) ?? value) as T;
+  return isObject(value) ? (((handlers.get(value)?.raw as T | undefined) ?? value) as T) : value;
 }
 
 /** As which the raw objects get to see `value`: a method that was taken from its object still belongs to it. */
 export function argumentOf(value: unknown): unknown {
-  return handlers.get(value as object)?.asArgument() ?? value;
+  return isObject(value) ? (handlers.get(value)?.asArgument() ?? value) : value;
 }
 
 /** A new proxy of `raw`. `owner` is whose method it is, if it is one. */
@@ -66,9 +67,10 @@ class BlockingHandler implements ProxyHandler<object> {
   readonly #membrane: Membrane;
   readonly #takesCallback: boolean;
   readonly #owner: object | undefined;
-  readonly #methods = new WeakMap<object, object>();
-  readonly #callbackMethods = new WeakMap<object, object>();
-  readonly #bound = new WeakMap<object, object>();
+  // Not before they are of use: most objects are results, from which only data is taken.
+  #methods: WeakMap<object, object> | undefined;
+  #callbackMethods: WeakMap<object, object> | undefined;
+  #bound: WeakMap<object, object> | undefined;
   #iterate: (() => Iteration) | undefined;
 
   constructor(raw: object, membrane: Membrane, takesCallback: boolean, owner?: object) {
@@ -80,7 +82,7 @@ class BlockingHandler implements ProxyHandler<object> {
 
   asArgument(): unknown {
     if (this.#owner === undefined || isClass(this.raw)) return this.raw;
-    return bind(this.raw as Callable, this.#owner, this.#bound);
+    return this.#bind(this.raw as Callable, this.#owner);
   }
 
   apply(_shadow: object, self: unknown, args: unknown[]): unknown {
@@ -159,17 +161,26 @@ class BlockingHandler implements ProxyHandler<object> {
     if (REFLECTION.has(key) || FUNCTION_METHODS.has(value)) return value;
     if (typeof value !== "function" || isBlocking(value)) return this.#membrane.wrap(value);
     if (key === Symbol.asyncIterator || (PROMISE_METHODS.has(key) && isThenable(this.raw))) {
-      return bind(value as Callable, this.raw, this.#bound);
+      return this.#bind(value as Callable, this.raw);
     }
     return this.#method(key, value);
   }
 
   #method(key: PropertyKey, fn: object): object {
     const takesCallback = this.#membrane.behaviour.takesCallback(this.raw, key);
-    const methods = takesCallback ? this.#callbackMethods : this.#methods;
+    if (takesCallback) this.#callbackMethods ??= new WeakMap();
+    else this.#methods ??= new WeakMap();
+    const methods = (takesCallback ? this.#callbackMethods : this.#methods) as WeakMap<object, object>;
     let method = methods.get(fn);
     if (method === undefined) methods.set(fn, (method = createProxy(fn, this.#membrane, takesCallback, this.raw)));
     return method;
+  }
+
+  #bind(fn: Callable, self: object): Callable {
+    this.#bound ??= new WeakMap();
+    let bound = this.#bound.get(fn) as Callable | undefined;
+    if (bound === undefined) this.#bound.set(fn, (bound = fn.bind(self)));
+    return bound;
   }
 
   #iterator(source: AsyncIterable<unknown>): () => Iteration {
@@ -185,8 +196,8 @@ class BlockingHandler implements ProxyHandler<object> {
     const { get, set } = descriptor;
     return {
       ...descriptor,
-      get: get && bind(get, this.raw, this.#bound),
-      set: set && bind(set, this.raw, this.#bound),
+      get: get && this.#bind(get, this.raw),
+      set: set && this.#bind(set, this.raw),
     };
   }
 
@@ -204,10 +215,4 @@ class BlockingHandler implements ProxyHandler<object> {
     Reflect.setPrototypeOf(shadow, Object.getPrototypeOf(this.raw));
     Reflect.preventExtensions(shadow);
   }
-}
-
-function bind(fn: Callable, self: object, cache: WeakMap<object, object>): Callable {
-  let bound = cache.get(fn) as Callable | undefined;
-  if (bound === undefined) cache.set(fn, (bound = fn.bind(self)));
-  return bound;
 }
