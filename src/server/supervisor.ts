@@ -5,11 +5,10 @@ import path = require("node:path");
 import type { Worker } from "node:cluster";
 
 import { expire } from "../../runtime/clock";
-import { theSwitch } from "../../runtime/coroutine";
 import { urlOf } from "./address";
 import { bind, type Handle } from "./listening-handle";
 import { isMessage, type Shed, type Start, type Stop, type TlsFiles } from "./messages";
-import { type ServeOptions, type Settings, settingsOf } from "./options";
+import { type ServeOptions, settingsOf } from "./options";
 
 // Loaded by the command alone.
 const cluster = () => require("node:cluster") as typeof import("node:cluster").default;
@@ -40,33 +39,13 @@ export async function supervise(file: string, { workers, options, tls }: Supervi
   const settings = settingsOf(options);
   try {
     const { handle, address } = await bind(settings);
-    cluster().setupPrimary({
-      exec: path.join(__dirname, "serve-worker.js"),
-      args: [],
-      execArgv: [...roomForGarbage(settings), ...process.execArgv],
-      serialization: "advanced",
-    });
+    cluster().setupPrimary({ exec: path.join(__dirname, "serve-worker.js"), args: [], serialization: "advanced" });
     const supervisor = new Supervisor(handle, { runtime: "start", file, options, tls, workers }, settings.grace);
     await supervisor.start(urlOf(address, tls !== undefined));
   } catch (error) {
     report((error as Error).message);
     process.exit(1);
   }
-}
-
-/** MiB of each half of V8's young generation. */
-const SEMI_SPACE = 64;
-
-/**
- * Options for a process with many fibers: a collection of the young generation walks the stacks of all, so they are to be
- * rare. V8 reads this once, at its start. None where the user has chosen.
- */
-function roomForGarbage({ engine }: Settings): string[] {
-  const chosen = [...process.execArgv, process.env.NODE_OPTIONS].some((option) =>
-    /semi[-_]space[-_]size/.test(option ?? ""),
-  );
-  const fibers = engine !== "workers" && theSwitch().stacks !== null;
-  return fibers && !chosen ? [`--max-semi-space-size=${SEMI_SPACE}`] : [];
 }
 
 /** To standard error: what is served may print to standard output. */

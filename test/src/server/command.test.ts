@@ -386,22 +386,6 @@ describe("runtime serve", () => {
     });
   });
 
-  it.each([
-    ["", "--max-semi-space-size=64"],
-    ["--max-semi-space-size=8", ""],
-  ])("has its workers collect garbage less often, unless told how: %s", async (options, added) => {
-    const before = process.env.NODE_OPTIONS;
-    process.env.NODE_OPTIONS = `${before ?? ""} ${options}`.trim();
-    try {
-      const shown = `module.exports = () => ({ body: process.execArgv.join(" ") });`;
-      const command = new Command({ "app.js": shown });
-      expect((await ask(await command.url())).body).toBe(hasFibers ? added : "");
-    } finally {
-      if (before === undefined) delete process.env.NODE_OPTIONS;
-      else process.env.NODE_OPTIONS = before;
-    }
-  });
-
   describe("its access log", () => {
     it("is written by all workers, and anew where a reload finds no file", async () => {
       const command = new Command({ "app.js": app() }, ["--workers", "2", "--access-log", "access.log"]);
