@@ -22,7 +22,7 @@ let stacks: Stacks; // once it is open, if there are fibers at all
 /** How stacks are switched in this thread. Opened when it is first asked for: a program without fibers never pays. */
 export function theSwitch(): Switch {
   if (opened === null) {
-    opened = openSwitch(main);
+    opened = openSwitch(main, failed);
     stacks = opened.stacks as Stacks;
     if (opened.stacks !== null) for (const prepare of preparations) prepare();
   }
@@ -191,6 +191,8 @@ export abstract class Coroutine {
   called = false;
   /** @internal Called, on its resumer's stack, whenever it has given the thread up; must not throw. */
   left: (() => void) | null = null;
+  /** @internal What its body has thrown, on the way to its end. */
+  failure: { readonly error: unknown } | null = null;
   /** @internal Asked for by `suspendedFibers`: gets the stack trace instead of waiting on. */
   inspect: ((trace: string) => void) | null = null;
   #task: Task | null;
@@ -218,6 +220,11 @@ export abstract class Coroutine {
 
   set name(name: string) {
     this.record.name = name;
+  }
+
+  /** @internal Whether the process is told of an error of its body, shown with the line that threw it, before its end. */
+  goesUncaught(_error: unknown): boolean {
+    return false;
   }
 
   /** @internal Called on the coroutine's stack as the last thing, or on any other if it never had one. */
@@ -554,28 +561,28 @@ export function holdingContexts(fn: () => unknown): unknown {
   return stacks ? stacks.holdingContexts(fn) : fn();
 }
 
-/** Calls `fn`. What it throws goes uncaught, shown with the line that threw it, if `isUncaught` says so of it. */
-export function uncaught<T>(fn: () => T, isUncaught: (error: unknown) => boolean): T {
-  return stacks.uncaught(fn, isUncaught);
-}
-
-// What every stack runs: one coroutine after another, in between at rest.
+// What every stack runs: one coroutine after another, in between at rest. What is thrown leaves it, `failed` gets to know,
+// and it is called again.
 function main(): void {
+  if (retireFailed()) stacks.rest();
   while (!cooling) {
-    execute();
+    retireCurrent(false, call());
     stacks.rest();
   }
 }
 
-function execute(): void {
-  let outcome: unknown;
-  try {
-    outcome = call();
-  } catch (error) {
-    retireCurrent(true, error);
-    return;
-  }
-  retireCurrent(false, outcome);
+function failed(error: unknown): boolean {
+  const coroutine = current as Coroutine;
+  coroutine.failure = { error };
+  if (!coroutine.goesUncaught(error)) return false;
+  pinForGood("while its failure is reported");
+  return true;
+}
+
+function retireFailed(): boolean {
+  const { failure } = current as Coroutine;
+  if (failure !== null) retireCurrent(true, failure.error);
+  return failure !== null;
 }
 
 function call(): unknown {

@@ -42,6 +42,11 @@ export function nameOf(fn: { name: unknown }): string {
   return typeof fn.name === "string" ? fn.name : "";
 }
 
+function givenName(fn: { name: unknown }, { name = nameOf(fn) }: FiberOptions): string {
+  if (typeof name !== "string") throw invalidArgument("options.name", "of type string", name);
+  return name;
+}
+
 /** @internal */
 export function newRecord(name: string): FiberRecord {
   return new FiberRecord(name, currentRoot()?.record.id ?? null);
@@ -111,8 +116,8 @@ export class Fiber<T = unknown> extends Coroutine implements PromiseLike<T>, Wai
   ) {
     checkFunction(fn, "fn");
     if (typeof options !== "object" || options === null) throw invalidArgument("options", "of type object", options);
-    const { name = nameOf(fn), stackSize } = options;
-    if (typeof name !== "string") throw invalidArgument("options.name", "of type string", name);
+    const name = record === undefined ? givenName(fn, options) : "";
+    const { stackSize } = options;
     const size = stackSize === undefined ? defaultStackSize : checkStackSize(stackSize, "options.stackSize");
     if (record === undefined) admit();
     const own = record ?? newRecord(name);

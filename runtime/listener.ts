@@ -1,10 +1,9 @@
 // Event listeners, timers' callbacks and handlers: code that somebody on the hub's stack calls, in fibers of their own.
 import { executionAsyncId } from "node:async_hooks";
 
-import { begin, current, pinForGood, theSwitch, uncaught } from "./coroutine";
+import { begin, current, theSwitch } from "./coroutine";
 import { checkFunction, FiberExit, invalidArgument, outOfRange } from "./errors";
 import { Fiber, nameOf, newRecord } from "./fiber";
-import { stepped } from "./generator";
 import { raise } from "./hub";
 import { isProgram } from "./program";
 import { LinkedList } from "./sync/linked-list";
@@ -19,28 +18,21 @@ class ListenerFiber extends Fiber {
   told = false;
 
   constructor(listener: Listener, self: unknown, args: unknown[], name: string) {
-    super(call, {}, undefined, [listener, self, args], newRecord(name));
+    super(listener, {}, self, args, newRecord(name));
   }
 
   override get implicit(): boolean {
     return true;
   }
 
+  override goesUncaught(error: unknown): boolean {
+    this.told = this.away && !(error instanceof FiberExit);
+    return this.told;
+  }
+
   protected override unobserved(error: unknown): void {
     if (this.away && !this.told) raise(error);
   }
-}
-
-function call(listener: Listener, self: unknown, args: unknown[]): unknown {
-  return uncaught(() => Reflect.apply(stepped(listener), self, args), goesUncaught);
-}
-
-function goesUncaught(error: unknown): boolean {
-  const fiber = current as unknown as ListenerFiber;
-  if (!fiber.away || error instanceof FiberExit) return false;
-  fiber.told = true;
-  pinForGood("while its failure is reported");
-  return true;
 }
 
 /**

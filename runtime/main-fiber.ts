@@ -1,5 +1,5 @@
 // The main fiber: a whole program in a fiber, so that it may block from its first line.
-import { begin, current, inspectStacks, pinForGood, uncaught } from "./coroutine";
+import { begin, current, inspectStacks } from "./coroutine";
 import { FiberExit } from "./errors";
 import { Fiber } from "./fiber";
 import { exitWasCalled } from "./guards/exit";
@@ -13,8 +13,16 @@ class MainFiber<T> extends Fiber<T> {
   /** Whether it is for the process to be told of a failure, as nobody else can be. */
   tellsProcess = false;
 
-  constructor(program: () => T) {
+  /** @param reports whether the process is told of a failure where that was thrown */
+  constructor(
+    program: () => T,
+    readonly reports = false,
+  ) {
     super(program, { name: "main" });
+  }
+
+  override goesUncaught(error: unknown): boolean {
+    return this.reports && !(error instanceof FiberExit);
   }
 
   override get implicit(): boolean {
@@ -62,10 +70,5 @@ export function runMain<T>(program: () => T): Fiber<T> {
  * program, with the line that threw it.
  */
 export function runProgram(program: () => unknown): void {
-  const goesUncaught = (error: unknown) => {
-    if (error instanceof FiberExit) return false;
-    pinForGood("while its failure is reported");
-    return true;
-  };
-  new MainFiber(() => uncaught(program, goesUncaught)).begin();
+  new MainFiber(program, true).begin();
 }

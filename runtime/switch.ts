@@ -23,14 +23,16 @@ export interface Stacks {
   inspect(promise: Promise<unknown>, outcome: unknown[]): 0 | 1 | 2;
   /** Calls `fn`, which must not suspend, while libc sees only threads that have a kernel thread. */
   holdingContexts(fn: () => unknown): unknown;
-  /** Calls `fn`. What it throws goes uncaught, shown with the line that threw it, if `isUncaught` says so of it. */
-  uncaught<T>(fn: () => T, isUncaught: (error: unknown) => boolean): T;
 }
 
 /** What the addon exports; see native/binding.cc. */
 export interface Addon {
   forbidFastCalls(): void;
-  open(name: "swap" | "handoff", main: () => void): Stacks;
+  /**
+   * Every stack calls `main`, until it returns. `failed` gets what it throws, before it is called again, and tells whether
+   * that goes uncaught.
+   */
+  open(name: "swap" | "handoff", main: () => void, failed: (error: unknown) => boolean): Stacks;
   /** Watches this thread, in place of a watch before. */
   monitor(
     threshold: number,
@@ -160,9 +162,9 @@ export function loadAddon(): Addon {
 
 /**
  * Opens the best switch that works here, or the one that RUNTIME_SWITCH forces.
- * @param main what every new stack runs
+ * @param main what every new stack runs; see `Addon.open`
  */
-export function openSwitch(main: () => void): Switch {
+export function openSwitch(main: () => void, failed: (error: unknown) => boolean): Switch {
   if (forced === "none") return { name: "none", reason: "RUNTIME_SWITCH=none", stacks: null };
   let addon: Addon;
   try {
@@ -172,14 +174,14 @@ export function openSwitch(main: () => void): Switch {
     return { name: "none", reason: `the addon could not be loaded (${describe(error)})`, stacks: null };
   }
   if (forced === "handoff")
-    return { name: "handoff", reason: "RUNTIME_SWITCH=handoff", stacks: addon.open("handoff", main) };
+    return { name: "handoff", reason: "RUNTIME_SWITCH=handoff", stacks: addon.open("handoff", main, failed) };
   try {
-    return { name: "swap", reason: forced ? "RUNTIME_SWITCH=swap" : "", stacks: addon.open("swap", main) };
+    return { name: "swap", reason: forced ? "RUNTIME_SWITCH=swap" : "", stacks: addon.open("swap", main, failed) };
   } catch (error) {
     if (forced || error instanceof RangeError) throw error;
     const reason = `swap does not work here: ${describe(error)}`;
     try {
-      return { name: "handoff", reason, stacks: addon.open("handoff", main) };
+      return { name: "handoff", reason, stacks: addon.open("handoff", main, failed) };
     } catch (second) {
       return { name: "none", reason: `${reason}; nor does handoff: ${describe(second)}`, stacks: null };
     }

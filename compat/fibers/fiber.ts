@@ -13,10 +13,8 @@ import {
   current,
   currentRoot,
   hasRoom,
-  pinForGood,
   State,
   stackCounts,
-  uncaught,
 } from "../../runtime/coroutine";
 import type { AnyFunction } from "../../runtime/disguise";
 import { FiberExit, fiberLimit } from "../../runtime/errors";
@@ -47,21 +45,18 @@ class Life extends OwnFiber {
     return this.zombie !== null && error === this.zombie;
   }
 
+  override goesUncaught(error: unknown): boolean {
+    this.told = !this.called && !this.isReset(error) && !(error instanceof FiberExit);
+    return this.told;
+  }
+
   protected override unobserved(error: unknown): void {
     if (!this.called && !this.told && !this.isReset(error)) raise(error);
   }
 }
 
 function live(fn: AnyFunction, args: unknown[]): unknown {
-  return uncaught(() => Reflect.apply(fn, globalThis, args), goesUncaught);
-}
-
-function goesUncaught(error: unknown): boolean {
-  const life = current as unknown as Life;
-  if (life.called || life.isReset(error) || error instanceof FiberExit) return false;
-  life.told = true;
-  pinForGood("while its failure is reported");
-  return true;
+  return Reflect.apply(fn, globalThis, args);
 }
 
 const enum Status {

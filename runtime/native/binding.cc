@@ -106,29 +106,6 @@ void HoldingContexts(const FunctionCallbackInfo<Value>& args) {
     args.GetReturnValue().Set(value);
 }
 
-// uncaught(fn, isUncaught): calls fn. What it throws, and isUncaught(error) is true for, goes uncaught from here, while V8 still
-// knows the place where it was thrown; it is thrown on, too, if the program survives that.
-void Uncaught(const FunctionCallbackInfo<Value>& args) {
-  Isolate* isolate = args.GetIsolate();
-  Local<Context> context = isolate->GetCurrentContext();
-  v8::TryCatch caught(isolate);
-  Local<Value> result;
-  if (args[0].As<Function>()->Call(context, v8::Undefined(isolate), 0, nullptr).ToLocal(&result)) {
-    args.GetReturnValue().Set(result);
-    return;
-  }
-  if (!caught.HasTerminated()) {
-    v8::TryCatch ignored(isolate);
-    Local<Value> error = caught.Exception();
-    Local<Value> is_uncaught;
-    if (args[1].As<Function>()->Call(context, v8::Undefined(isolate), 1, &error).ToLocal(&is_uncaught) &&
-        is_uncaught->IsTrue()) {
-      node::FatalException(isolate, caught);
-    }
-  }
-  caught.ReThrow();
-}
-
 void Cleanup(void* data) {
   auto* instance = static_cast<Instance*>(data);
   v8::HandleScope handles(instance->isolate);
@@ -159,7 +136,7 @@ void ForbidFastCalls(const FunctionCallbackInfo<Value>& args) {
   v8::V8::SetFlagsFromString("--no-turbo-fast-api-calls");
 }
 
-// open("swap" | "handoff", main): the functions above, for this environment's carrier. Throws why it can't.
+// open("swap" | "handoff", main, failed): the functions above, for this environment's carrier. Throws why it can't.
 void Open(const FunctionCallbackInfo<Value>& args) {
   Isolate* isolate = args.GetIsolate();
   Instance* instance = InstanceOf(args);
@@ -174,7 +151,7 @@ void Open(const FunctionCallbackInfo<Value>& args) {
   if (!machine) return Throw(isolate, reason);
   instance->carrier = std::make_unique<Carrier>(isolate, context, std::move(machine), &instance->pulse);
   Carrier* carrier = instance->carrier.get();
-  carrier->SetMain(args[1].As<Function>());
+  carrier->SetMain(args[1].As<Function>(), args[2].As<Function>());
   Local<Object> functions = Object::New(isolate);
   const bool exported = Export(context, functions, carrier,
       {
@@ -186,7 +163,6 @@ void Open(const FunctionCallbackInfo<Value>& args) {
           {"counts", Counts},
           {"inspect", Inspect},
           {"holdingContexts", HoldingContexts},
-          {"uncaught", Uncaught},
       });
   if (!exported) {
     instance->carrier.reset();

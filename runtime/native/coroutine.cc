@@ -107,13 +107,27 @@ class Coroutine {
     if (NODE_MODULE_VERSION >= 137 && stack_size_ < carrier_->widest_) TellWidest();
     Local<v8::Context> context = carrier_->context_.Get(isolate);
     v8::Context::Scope context_scope(context);
-    TryCatch caught(isolate);
-    Local<v8::Function> main_function = carrier_->main_.Get(isolate);
-    v8::MaybeLocal<Value> returned = main_function->Call(context, v8::Undefined(isolate), 0, nullptr);
-    // The main function catches all that JavaScript can catch. What is left is termination (worker.terminate(),
-    // process.exit() in a worker), which is meant for the whole isolate: Resume passes it on to the resumer.
-    terminated_ = returned.IsEmpty() && caught.HasTerminated();
+    while (FailsInMain(isolate, context)) continue;
+    // Termination (worker.terminate(), process.exit() in a worker) is meant for the whole isolate: Resume passes it on
+    // to the resumer.
     if (terminated_ && carrier_->dying_) isolate->CancelTerminateExecution();
+  }
+
+  // Calls the main function. True if something was thrown that it is to be called again for: of some errors the process
+  // is told first, here, where V8 still knows the line that threw them.
+  bool FailsInMain(Isolate* isolate, Local<v8::Context> context) {
+    HandleScope handles(isolate);
+    TryCatch caught(isolate);
+    if (!carrier_->main_.Get(isolate)->Call(context, v8::Undefined(isolate), 0, nullptr).IsEmpty()) return false;
+    terminated_ = caught.HasTerminated();
+    if (terminated_ || carrier_->dying_) return false;  // at the environment's end no JavaScript runs any more
+    TryCatch while_told(isolate);
+    Local<Value> error = caught.Exception(), goes_uncaught;
+    const bool known =
+        carrier_->failed_.Get(isolate)->Call(context, v8::Undefined(isolate), 1, &error).ToLocal(&goes_uncaught);
+    if (known && goes_uncaught->IsTrue()) node::FatalException(isolate, caught);
+    terminated_ = while_told.HasTerminated();
+    return known && !terminated_;
   }
 
   // V8 keeps "the current isolate" in thread-locals, and this context has thread-locals of its own: entering once

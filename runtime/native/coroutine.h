@@ -24,8 +24,12 @@ class Carrier {
   ~Carrier();
   Carrier(const Carrier&) = delete;
 
-  // The function that every coroutine runs: it is called on the coroutine's own stack, once for each life.
-  void SetMain(v8::Local<v8::Function> main) { main_.Reset(isolate_, main); }
+  // The function that every coroutine runs: it is called on the coroutine's own stack, and returns at the end of its life.
+  // `failed` is called with what it throws, before it is called again, and tells whether that goes uncaught.
+  void SetMain(v8::Local<v8::Function> main, v8::Local<v8::Function> failed) {
+    main_.Reset(isolate_, main);
+    failed_.Reset(isolate_, failed);
+  }
 
   // The index of a coroutine that is ready for its first resume; negative, and why in `error`, if none can be had.
   int Acquire(size_t stack_size, std::string* error);
@@ -67,6 +71,7 @@ class Carrier {
   v8::Isolate* isolate_;
   v8::Global<v8::Context> context_;
   v8::Global<v8::Function> main_;
+  v8::Global<v8::Function> failed_;
   v8::Global<v8::Value> hidden_async_frame_;  // while a collection runs
   std::unique_ptr<Switch> machine_;
   std::unique_ptr<MachineContext> hub_;
