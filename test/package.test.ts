@@ -61,7 +61,7 @@ describe.runIf(once)("the package", () => {
 
   afterAll(() => rmSync(work, { recursive: true, force: true }));
 
-  it("holds what is needed to run and to build it, and nothing else", () => {
+  it("holds what is needed to run, to build and to understand it, and nothing else", () => {
     const listed = execFileSync("tar", ["-tzf", tarball], { encoding: "utf8" }).trim().split("\n");
     const top = new Set(listed.map((name) => name.replace(/^package\//, "").split("/")[0]));
     const expected = [
@@ -70,6 +70,7 @@ describe.runIf(once)("the package", () => {
       "benchmarks",
       "binding.gyp",
       "dist",
+      "docs",
       "package.json",
       "prebuilds",
       "runtime",
