@@ -356,7 +356,8 @@ export abstract class Coroutine {
 
   /** @internal The end of its body. */
   retire(failed: boolean, outcome: unknown): void {
-    const lease = this.#lease as Lease;
+    const lease = this.#lease;
+    if (lease === null) return; // it has ended, and failed in that
     this.#lease = null;
     resources[lease.stack] = undefined;
     records[lease.stack] = undefined;
@@ -581,8 +582,10 @@ function failed(error: unknown): boolean {
 
 function retireFailed(): boolean {
   const { failure } = current as Coroutine;
-  if (failure !== null) retireCurrent(true, failure.error);
-  return failure !== null;
+  if (failure === null) return false;
+  (current as Coroutine).failure = null; // once, whatever comes of it
+  retireCurrent(true, failure.error);
+  return true;
 }
 
 function call(): unknown {

@@ -29,6 +29,7 @@ Serves the app that FILE exports, as module.exports or by default: Node's (req, 
   --max-body-size BYTES   of a request's body; more is answered with 413 (no limit)
   --access-log FILE       a line for each request; - is standard output (none)
   --log-format NAME       common or combined (combined)
+  --load-timeout MS       that a process has to load the app, before it is ended (60000)
   --grace MS              that requests have to end at the end, before they are killed (30000)
   --help                  this text
 
@@ -55,6 +56,7 @@ const flags = {
   "max-body-size": text,
   "access-log": text,
   "log-format": text,
+  "load-timeout": text,
   grace: text,
   help: { type: "boolean", short: "h" },
 } as const;
@@ -65,7 +67,7 @@ const numbers = new Set<string>([
 ]);
 
 /** Not among `ServeOptions` by the same name. */
-const own = new Set<string>(["tls-cert", "tls-key", "workers", "help"]);
+const own = new Set<string>(["tls-cert", "tls-key", "workers", "load-timeout", "help"]);
 
 /** Runs the command. A mistake in its arguments is told on standard error, by the name of the flag, with exit code 2. */
 export function serveCommand(args: string[]): void {
@@ -92,10 +94,14 @@ function fileOf([file, ...more]: string[]): string {
   }
 }
 
-function processesOf({ workers = "1" }: Values): { workers: number } {
-  if (!/^[1-9]\d*$/.test(String(workers)))
-    throw new Error(`--workers must be a whole number from 1 on, not ${workers}`);
-  return { workers: Number(workers) };
+function processesOf(values: Values): { workers: number; loadTimeout: number } {
+  const { workers = "1", "load-timeout": loadTimeout = "60000" } = values;
+  return { workers: countOf("--workers", workers), loadTimeout: countOf("--load-timeout", loadTimeout) };
+}
+
+function countOf(flag: string, value: string | boolean): number {
+  if (!/^[1-9]\d*$/.test(String(value))) throw new Error(`${flag} must be a whole number from 1 on, not ${value}`);
+  return Number(value);
 }
 
 function optionsOf(values: Values): ServeOptions {

@@ -16,6 +16,8 @@ const cluster = () => require("node:cluster") as typeof import("node:cluster").d
 export interface SuperviseOptions {
   /** How many processes serve. */
   workers: number;
+  /** Milliseconds that a process has to load the app. */
+  loadTimeout: number;
   options: Omit<ServeOptions, "tls">;
   tls: TlsFiles | undefined;
 }
@@ -35,12 +37,13 @@ const SLACK = 2000;
  *
  * Exits with 1 if it cannot listen, or if the first workers cannot start.
  */
-export async function supervise(file: string, { workers, options, tls }: SuperviseOptions): Promise<void> {
+export async function supervise(file: string, { workers, loadTimeout, options, tls }: SuperviseOptions): Promise<void> {
   const settings = settingsOf(options);
   try {
     const { handle, address } = await bind(settings);
     cluster().setupPrimary({ exec: path.join(__dirname, "serve-worker.js"), args: [], serialization: "advanced" });
-    const supervisor = new Supervisor(handle, { runtime: "start", file, options, tls, workers }, settings.grace);
+    const start: Start = { runtime: "start", file, options, tls, workers };
+    const supervisor = new Supervisor(handle, start, settings.grace, loadTimeout);
     await supervisor.start(urlOf(address, tls !== undefined));
   } catch (error) {
     report((error as Error).message);
@@ -57,6 +60,7 @@ class Supervisor {
   readonly #handle: Handle;
   readonly #start: Start;
   readonly #grace: number;
+  readonly #loadTimeout: number;
   /** All that there are. */
   readonly #members = new Set<Member>();
   #delay = 0;
@@ -64,10 +68,11 @@ class Supervisor {
   #reloadAgain = false;
   #stopping: NodeJS.Signals | null = null;
 
-  constructor(handle: Handle, start: Start, grace: number) {
+  constructor(handle: Handle, start: Start, grace: number, loadTimeout: number) {
     this.#handle = handle;
     this.#start = start;
     this.#grace = grace;
+    this.#loadTimeout = loadTimeout;
   }
 
   async start(url: string): Promise<void> {
@@ -96,6 +101,11 @@ class Supervisor {
     const member = new Member(this.#start, this.#handle);
     this.#members.add(member);
     member.gone.then((how) => this.#lost(member, how));
+    const late = expire(this.#loadTimeout, () => {
+      report(`worker ${member.pid} has not loaded the app within ${this.#loadTimeout} ms (--load-timeout)`);
+      member.kill();
+    });
+    member.ready.then(() => late?.cancel());
     member.whenLoaded = () => this.#balance(member);
     return member;
   }

@@ -68,6 +68,7 @@ describe("the arguments of runtime serve", () => {
     [["--port", "70000"], '"--port" is out of range'],
     [["--prot", "1"], "--prot"],
     [["--workers", "0"], "--workers must be a whole number from 1 on, not 0"],
+    [["--load-timeout", "soon"], "--load-timeout must be a whole number from 1 on, not soon"],
     [["--engine", "steam"], '"--engine" is out of range'],
     [["--max-fibers", "1.5"], '"--max-fibers" is out of range'],
     [["--request-timeout", "0"], '"--request-timeout" is out of range'],
@@ -383,6 +384,30 @@ describe("runtime serve", () => {
       await command.says(/reloaded/);
       await until(async () => (await ask(url)).body === "new");
       await pidsAt(url, 2);
+    });
+  });
+
+  describe("an app that does not come to an end of loading", () => {
+    const hangs = "Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);";
+
+    it("is given up on", async () => {
+      const command = new Command({ "app.js": hangs }, ["--workers", "2", "--load-timeout", "500"]);
+      expect(await command.end).toEqual({ code: 1, signal: null });
+      expect(command.stderr).toMatch(/worker \d+ has not loaded the app within 500 ms/);
+      expect(command.stderr).toContain("the app could not be started");
+    });
+
+    it("does not take the old workers' place, and the next reload goes on as ever", async () => {
+      const command = new Command({ "app.js": app("old") }, ["--load-timeout", "3000"]);
+      const url = await command.url();
+      command.write("app.js", hangs);
+      command.kill("SIGHUP");
+      await command.says(/has not loaded the app[\s\S]*the new workers could not be started: the old ones go on/);
+      expect((await ask(url)).body).toBe("old");
+      command.write("app.js", app("new"));
+      command.kill("SIGHUP");
+      await command.says(/reloaded/);
+      await until(async () => (await ask(url)).body === "new");
     });
   });
 
