@@ -19,6 +19,7 @@ export default {
       { name: "runtime", measure: () => node("--require", patch, program("ours/sleep.cjs")) },
       { name: "async/await", peer: "async", measure: () => node(program("peers/sleep-async.cjs")) },
       { name: "callbacks", peer: "callbacks", measure: () => node(program("peers/sleep-callbacks.cjs")) },
+      { name: "plain Node", peer: "plain", measure: () => node(program("peers/sleep-blocking.cjs")) },
       {
         name: "synckit",
         peer: "synckit",

@@ -5,7 +5,7 @@ import { withServer } from "./harness/process.mjs";
 import { timesAsMuch } from "./harness/rounds.mjs";
 
 const answer = `<!doctype html>\n<h1>hello</h1>\n<ul>\n${"<li>hello</li>\n".repeat(10)}</ul>\n`;
-const loadFor = (options) => loadOf(options, { connections: [50, 500], seconds: 4, warmUp: 3, answer });
+const loadFor = (options) => loadOf(options, { connections: [50, 500, 5000], seconds: 4, warmUp: 3, answer });
 const beside = { peer: "async/await", compare: timesAsMuch };
 
 export default {
