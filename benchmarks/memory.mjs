@@ -46,11 +46,11 @@ export function suspended(count) {
   };
 }
 
-const countsFor = ({ quick }) => (quick ? [1000] : [100, 1000, 10_000]);
+const countsFor = ({ quick }) => (quick ? [1000] : [10, 1000, 10_000]);
 
 export default {
   name: "memory",
-  title: "Memory of a suspended fiber",
+  title: "Suspended fibers: memory, and time to create and to end them",
   contestants(options) {
     const counts = countsFor(options);
     return Object.keys(suspended(0)).map((system) => ({
@@ -68,5 +68,7 @@ export default {
         atMost: count === 10_000 ? 2 : undefined,
       },
       { key: "stack", what: "of which the native stack (KiB)" },
+      { key: "create", what: "to create, each (us)", peer: "gevent", compare: timesAsMuch },
+      { key: "end", what: "to wake and end, each (us)", peer: "gevent", compare: timesAsMuch },
     ]),
 };

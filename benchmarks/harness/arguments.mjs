@@ -5,7 +5,7 @@ import { parseArgs } from "node:util";
 
 /** The benchmarks, each a file, in the order in which they run; by the group that has them all. */
 const groups = {
-  switch: ["pair", "spawn", "memory", "many", "gc"],
+  switch: ["pair", "spawn", "memory", "many", "collections", "gc"],
   sync: ["sync"],
   fs: ["fs"],
   net: ["net"],
