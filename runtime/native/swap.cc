@@ -68,6 +68,7 @@ std::vector<int> TidSlots() {
 }
 
 int tid_slot_offset = -1;
+constexpr int kNobody = std::numeric_limits<int>::max();
 
 int* TidSlot(pthread_t thread) { return reinterpret_cast<int*>(reinterpret_cast<char*>(thread) + tid_slot_offset); }
 
@@ -148,7 +149,7 @@ class SwapContext : public MachineContext {
   // libc an id that no thread has (not 0: that would mean "ended"), so that it is left out. The carrier's own context
   // always shows its id, or the kernel thread of them all might be missed. The running one shows it for the sake of
   // all else that libc does with it.
-  void ShowTid(bool show) { *TidSlot(thread_) = show ? carrier_tid_ : std::numeric_limits<int>::max(); }
+  void ShowTid(bool show) { *TidSlot(thread_) = show ? carrier_tid_ : kNobody; }
 
   // Takes contexts_mutex for this context, which runs. Whoever holds it may be waiting for the carrier's own context to
   // run that handler: so it is there that the mutex is waited for.
@@ -182,9 +183,23 @@ class SwapContext : public MachineContext {
   static void* Main(void* argument) {
     auto* self = static_cast<SwapContext*>(argument);
     running = self;
+    self->Silence();
     runtime_detach(&self->registers_, &self->detached_, &self->alive_);
     self->request_.entry(self->request_.argument);  // on the carrier's kernel thread
     return nullptr;                                 // and the way out on one of its own again, see Finish
+  }
+
+  // The kernel thread must run no handler any more, since the context may run elsewhere before it ends: not even that of
+  // libc's own signal, which libc lets nobody block. One that was sent before the id was hidden is handled here.
+  void Silence() {
+    constexpr int kSetxid = 33;
+    constexpr uint64_t kAll = ~uint64_t{0};
+    *TidSlot(pthread_self()) = kNobody;
+    for (uint64_t before, pending;; syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, nullptr, sizeof before)) {
+      syscall(SYS_rt_sigprocmask, SIG_BLOCK, &kAll, &before, sizeof before);
+      if (syscall(SYS_rt_sigpending, &pending, sizeof pending) != 0) return;
+      if ((pending & (uint64_t{1} << (kSetxid - 1))) == 0) return;
+    }
   }
 
   void Leave(SwapContext* to) {

@@ -1,14 +1,17 @@
 // A worker thread, as the scheduler knows it.
 import path = require("node:path");
 
-import { MessageChannel, type MessagePort, type ResourceLimits, Worker } from "node:worker_threads";
+import {
+  MessageChannel,
+  type MessagePort,
+  type ResourceLimits,
+  receiveMessageOnPort,
+  Worker,
+} from "node:worker_threads";
 
 import { expire } from "../../../runtime/clock";
 import type { Exchange } from "./exchange";
 import { type FromThread, Shared, type ThreadData, type ToThread } from "./protocol";
-
-// As it was before anybody patched it.
-const { setImmediate } = require("node:timers") as typeof import("node:timers");
 
 /** Milliseconds that a thread has for its "exit" listeners. */
 const LAST_WORDS = 1000;
@@ -54,11 +57,12 @@ export class Thread {
       failure = error;
     });
     this.#worker.on("exit", (code: number) => {
-      // What it has sent before its end comes in this turn of the event loop, perhaps after this.
-      setImmediate(() => {
-        this.#port.close();
-        this.#observer.ended(this, code, failure);
-      });
+      // What it has sent before its end is there, and yet to be told of, perhaps.
+      for (let left = receiveMessageOnPort(this.#port); left; left = receiveMessageOnPort(this.#port)) {
+        this.#receive(left.message);
+      }
+      this.#port.close();
+      this.#observer.ended(this, code, failure);
     });
     this.#port.on("message", (message: FromThread) => this.#receive(message));
     this.#port.unref();
