@@ -1,25 +1,13 @@
 // As ours/client.cjs, with promises.
-const http = require("node:http");
 const undici = require("undici");
+const { getText } = require("./get-text.cjs");
 
 const [port, loops, requests] = process.argv.slice(2).map(Number);
 const url = `http://127.0.0.1:${port}/`;
 const pool = new undici.Pool(url, { connections: loops });
 
 const ways = {
-  http: () =>
-    new Promise((resolve, reject) => {
-      const request = http.get(url, (response) => {
-        let text = "";
-        response.setEncoding("utf8");
-        response.on("data", (chunk) => {
-          text += chunk;
-        });
-        response.on("end", () => resolve(text));
-        response.on("error", reject);
-      });
-      request.on("error", reject);
-    }),
+  http: () => getText(url),
   undici: async () => (await pool.request({ path: "/", method: "GET" })).body.text(),
 };
 
