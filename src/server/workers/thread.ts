@@ -57,6 +57,7 @@ export class Thread {
       failure = error;
     });
     this.#worker.on("exit", (code: number) => {
+      this.leaving ||= this.loaded; // and is given nothing more to do
       // What it has sent before its end is there, and yet to be told of, perhaps.
       for (let left = receiveMessageOnPort(this.#port); left; left = receiveMessageOnPort(this.#port)) {
         this.#receive(left.message);
