@@ -70,7 +70,9 @@ function run(language: string, text: string): { status: number | null; stdout: s
 }
 
 it("there are examples for all that docs/migrating.md is about", () => {
-  const titles = examples("migrating.md").map(({ title }) => title);
+  const all = examples("migrating.md");
+  for (const { blocks } of all) expect([...blocks.keys()]).toEqual(expect.arrayContaining(["before", "after"]));
+  const titles = all.map(({ title }) => title);
   for (const subject of ["Waiting", "generator", "future", "Meteor", "deasync", "synckit", "gevent"]) {
     expect(titles.filter((title) => title.includes(subject))).toHaveLength(1);
   }
