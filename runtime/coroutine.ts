@@ -193,6 +193,8 @@ export abstract class Coroutine {
   left: (() => void) | null = null;
   /** @internal What its body has thrown, on the way to its end. */
   failure: { readonly error: unknown } | null = null;
+  /** @internal Whether the process was told of that, where it was thrown. */
+  told = false;
   /** @internal Asked for by `suspendedFibers`: gets the stack trace instead of waiting on. */
   inspect: ((trace: string) => void) | null = null;
   #task: Task | null;
@@ -222,7 +224,10 @@ export abstract class Coroutine {
     this.record.name = name;
   }
 
-  /** @internal Whether the process is told of an error of its body, shown with the line that threw it, before its end. */
+  /**
+   * @internal Whether the process is told of an error of its body, shown with the line that threw it, before its end. Not
+   * asked about a FiberExit.
+   */
   goesUncaught(_error: unknown): boolean {
     return false;
   }
@@ -508,13 +513,6 @@ export function pinned<T>(why: string, fn: () => T): T {
   }
 }
 
-/** The same for what is left of the running coroutine. */
-export function pinForGood(why: string): void {
-  if (current === null) return;
-  current.pinned++;
-  current.pinnedBy = why;
-}
-
 /** What the running coroutine wants done on the hub's stack. */
 let errand: (() => void) | null = null;
 
@@ -575,9 +573,12 @@ function main(): void {
 function failed(error: unknown): boolean {
   const coroutine = current as Coroutine;
   coroutine.failure = { error };
-  if (!coroutine.goesUncaught(error)) return false;
-  pinForGood("while its failure is reported");
-  return true;
+  coroutine.told = !(error instanceof FiberExit) && coroutine.goesUncaught(error);
+  if (coroutine.told) {
+    coroutine.pinned++; // for good
+    coroutine.pinnedBy = "while its failure is reported";
+  }
+  return coroutine.told;
 }
 
 function retireFailed(): boolean {

@@ -2,7 +2,7 @@
 import { executionAsyncId } from "node:async_hooks";
 
 import { begin, current, theSwitch } from "./coroutine";
-import { checkFunction, FiberExit, invalidArgument, outOfRange } from "./errors";
+import { checkFunction, invalidArgument, outOfRange } from "./errors";
 import { Fiber, nameOf, newRecord } from "./fiber";
 import { raise } from "./hub";
 import { isProgram } from "./program";
@@ -14,8 +14,6 @@ type Listener = (...args: never[]) => unknown;
 class ListenerFiber extends Fiber {
   /** Whether the emitter has gone on already: then only the process can be told. */
   away = false;
-  /** Whether it has been told, where the error was thrown. */
-  told = false;
 
   constructor(listener: Listener, self: unknown, args: unknown[], name: string) {
     super(listener, {}, self, args, newRecord(name));
@@ -25,9 +23,8 @@ class ListenerFiber extends Fiber {
     return true;
   }
 
-  override goesUncaught(error: unknown): boolean {
-    this.told = this.away && !(error instanceof FiberExit);
-    return this.told;
+  override goesUncaught(): boolean {
+    return this.away;
   }
 
   protected override unobserved(error: unknown): void {

@@ -1,6 +1,5 @@
 // The main fiber: a whole program in a fiber, so that it may block from its first line.
 import { begin, current, inspectStacks } from "./coroutine";
-import { FiberExit } from "./errors";
 import { Fiber } from "./fiber";
 import { exitWasCalled } from "./guards/exit";
 import { raise } from "./hub";
@@ -21,8 +20,8 @@ class MainFiber<T> extends Fiber<T> {
     super(program, { name: "main" });
   }
 
-  override goesUncaught(error: unknown): boolean {
-    return this.reports && !(error instanceof FiberExit);
+  override goesUncaught(): boolean {
+    return this.reports;
   }
 
   override get implicit(): boolean {

@@ -21,7 +21,7 @@ export interface Stacks {
   counts(): [created: number, cold: number];
   /** 0 pending, 1 fulfilled, 2 rejected; the outcome is put into `outcome[0]`. */
   inspect(promise: Promise<unknown>, outcome: unknown[]): 0 | 1 | 2;
-  /** Calls `fn`, which must not suspend, while libc sees only threads that have a kernel thread. */
+  /** Calls `fn`, which must not suspend, while no stack of the process comes or goes. */
   holdingContexts(fn: () => unknown): unknown;
 }
 

@@ -28,8 +28,6 @@ interface Resumption {
 }
 
 class Life extends OwnFiber {
-  /** Whether the process was told of its failure, where that was thrown. */
-  told = false;
   /** What ends it without being a failure, once it is reset. */
   zombie: Error | null = null;
 
@@ -46,12 +44,11 @@ class Life extends OwnFiber {
   }
 
   override goesUncaught(error: unknown): boolean {
-    this.told = !this.called && !this.isReset(error) && !(error instanceof FiberExit);
-    return this.told;
+    return !this.called && !this.isReset(error);
   }
 
   protected override unobserved(error: unknown): void {
-    if (!this.called && !this.told && !this.isReset(error)) raise(error);
+    if (!this.told && this.goesUncaught(error)) raise(error);
   }
 }
 

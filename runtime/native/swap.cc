@@ -8,7 +8,7 @@
 // What this leans on, each checked by Probe() when the addon loads:
 //  - user space may read and write the thread pointer (FSGSBASE on x86-64);
 //  - struct pthread holds the kernel's thread id, in one known place. libc asks the kernel about that id
-//    (pthread_getattr_np does, by which V8 finds where a stack starts), so it must be that of the living carrier;
+//    (pthread_getattr_np does, by which V8 finds where a stack starts), so while a context runs it must be its carrier's;
 //  - a context keeps its registers, thread-locals and stack bounds over a round trip.
 // And two that cannot be probed: a libc that looks its own thread up by fs/tpidr only (all do), and no user-space
 // shadow stack (checked: a return on a stack that the processor does not know would fault).
