@@ -40,6 +40,12 @@ function isPlain(prototype: object | null): boolean {
   return prototype === null || Object.getPrototypeOf(prototype) === null;
 }
 
+/** Arrays, and plain objects as they are written down. */
+export function isCollection(value: unknown): value is object {
+  if (typeof value !== "object" || value === null || types.isProxy(value)) return false;
+  return Array.isArray(value) || isPlain(Object.getPrototypeOf(value));
+}
+
 function isData(value: object): boolean {
   return (
     Array.isArray(value) ||

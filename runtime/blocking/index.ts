@@ -37,11 +37,12 @@ export interface BlockingOptions {
  *     });
  *
  * **Calls** run with the raw object as `this`, so private fields work, and methods stay bound:
- * `const { query } = blocking(pool)`. Proxies among the arguments are unwrapped (not within other objects). A promise,
- * or another thenable, is waited for: so what becomes complete only by chaining, as queries of knex or mongoose, better
- * stays as it is, and is given to `wait`. Callbacks that are passed are called as ever: on the hub's stack, with raw
- * values; one that shall block can be given as `asAsync(fn)`. A function that has a form of its own for
- * `util.promisify` is called in that (`blocking(child_process.exec)("ls").stdout`).
+ * `const { query } = blocking(pool)`. Proxies among the arguments are unwrapped, and those in plain objects and arrays
+ * among them (`{ session }`: of such an object the callee gets a copy), not deeper. A promise, or another thenable, is
+ * waited for: so what becomes complete only by chaining, as queries of knex or mongoose, better stays as it is, and is
+ * given to `wait`. Callbacks that are passed are called as ever: on the hub's stack, with raw values; one that shall
+ * block can be given as `asAsync(fn)`. A function that has a form of its own for `util.promisify` is called in that
+ * (`blocking(child_process.exec)("ls").stdout`).
  *
  * **Results that are clients** come out blocking, too; data comes out as it is. Clients are functions, what has a
  * `Symbol.asyncIterator`, and instances of classes that have methods or getters: connections, transactions, cursors,

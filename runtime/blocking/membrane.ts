@@ -2,7 +2,7 @@
 import { promisify } from "node:util";
 import { Hidden } from "../hidden";
 import { type Callable, isClient, isObject, isThenable } from "./client";
-import { argumentOf, createProxy, isBlocking } from "./proxy";
+import { argumentsOf, createProxy, isBlocking } from "./proxy";
 import { type Late, settle, settleCallback } from "./settle";
 
 /** How the calls through a membrane block. */
@@ -51,7 +51,7 @@ export class Membrane {
 
   /** Calls a function of the raw side, and blocks until its outcome is there. */
   call(fn: Callable, self: unknown, args: unknown[], takesCallback: boolean): unknown {
-    const inner = args.map(argumentOf);
+    const inner = argumentsOf(args);
     const promising = promiseForm(fn);
     if (promising === null && takesCallback) return this.wrap(settleCallback(fn, self, inner, this.behaviour));
     const result = Reflect.apply(promising ?? fn, self, inner);

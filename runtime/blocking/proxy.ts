@@ -5,7 +5,7 @@
 // kind, which is told of such properties, with the values that we show, before anybody asks for them.
 import { inspect } from "node:util";
 import { Hidden } from "../hidden";
-import { type Callable, isAsyncIterable, isClass, isConstructor, isObject, isThenable } from "./client";
+import { type Callable, isAsyncIterable, isClass, isCollection, isConstructor, isObject, isThenable } from "./client";
 import { Iteration } from "./iteration";
 import type { Membrane } from "./membrane";
 
@@ -24,6 +24,21 @@ export function rawOf<T>(value: T): T {
 /** As which the raw objects get to see `value`: a method that was taken from its object still belongs to it. */
 export function argumentOf(value: unknown): unknown {
   return isObject(value) ? (handlers.get(value)?.asArgument() ?? value) : value;
+}
+
+/** The arguments of a call. Options are often where a client is handed over, `{ session }`: a copy of them, if need be. */
+export function argumentsOf(args: unknown[]): unknown[] {
+  return args.map((value) => (isCollection(value) ? membersOf(value) : argumentOf(value)));
+}
+
+function membersOf(collection: object): object {
+  if (!Object.values(collection).some((value) => isObject(value) && isBlocking(value))) return collection;
+  if (Array.isArray(collection)) return collection.map(argumentOf);
+  const properties = Object.getOwnPropertyDescriptors(collection) as Record<string, PropertyDescriptor>;
+  for (const property of Object.values(properties)) {
+    if ("value" in property) property.value = argumentOf(property.value);
+  }
+  return Object.create(Object.getPrototypeOf(collection), properties);
 }
 
 /** A new proxy of `raw`. `owner` is whose method it is, if it is one. */
@@ -90,7 +105,7 @@ class BlockingHandler implements ProxyHandler<object> {
   }
 
   construct(_shadow: object, args: unknown[], target: NewableFunction): object {
-    const inner = args.map(argumentOf);
+    const inner = argumentsOf(args);
     // A class that extends the proxy gets the raw instance, to be `this` in its constructor and methods.
     if (handlers.get(target) !== this) return Reflect.construct(this.raw as never, inner, target);
     return this.#membrane.wrap(Reflect.construct(this.raw as never, inner)) as object;

@@ -68,8 +68,20 @@ type Argument<V, C extends PropertyKey> =
         : V extends object
           ? HasMethods<V> extends true
             ? V | Blocking<V, C>
-            : V
+            : { [K in keyof V]: Field<V[K], C> }
           : V;
+
+/** In an argument's options, too. */
+type Field<V, C extends PropertyKey> =
+  IsAny<V> extends true
+    ? V
+    : V extends AnyFunction | AnyClass | Data
+      ? V
+      : V extends object
+        ? HasMethods<V> extends true
+          ? V | Blocking<V, C>
+          : V
+        : V;
 
 type Arguments<A extends unknown[], C extends PropertyKey> = { [I in keyof A]: Argument<A[I], C> };
 

@@ -3,7 +3,7 @@ import * as dns from "node:dns";
 import { EventEmitter, once } from "node:events";
 import * as fsp from "node:fs/promises";
 import { PassThrough, Readable } from "node:stream";
-import { inspect } from "node:util";
+import { inspect, types } from "node:util";
 import { asAsync, type Blocking, blocking, FiberExit, sleep, spawn, wait, withTimeout } from "runtime";
 import { describe, expect, it } from "vitest";
 import { type Deferred, deferred } from "../support/deferred";
@@ -179,6 +179,45 @@ describe("blocking: a method", () => {
   it("gets the raw objects of proxies among its arguments", () => {
     expect(client.nameOf(blocking(new Connection("other")))).toBe("other");
     expect(client.isRaw(client)).toBe(true);
+  });
+
+  it("gets them in a copy of plain objects and arrays, whose other properties stay as they are", () => {
+    const own = Symbol("own");
+    const raw = new Connection("other");
+    const seen = blocking({ see: <T>(...args: T[]): T[] => args });
+    const options = Object.freeze(
+      Object.defineProperties({ session: blocking(raw), n: 1, [own]: client } as Record<PropertyKey, unknown>, {
+        hidden: { value: blocking(raw) },
+        lazy: { get: () => "computed" },
+      }),
+    );
+    const [copy, array] = seen.see<unknown>(options, [blocking(raw), 2]) as [Record<PropertyKey, unknown>, unknown[]];
+    expect(copy).not.toBe(options);
+    expect([copy.session === raw, copy.hidden === raw, copy.n, copy.lazy]).toEqual([true, true, 1, "computed"]);
+    expect(Object.getOwnPropertyDescriptor(copy, "hidden")).toMatchObject({ enumerable: false, writable: false });
+    expect(Object.getOwnPropertySymbols(copy)).toEqual([own]);
+    expect([array[0] === raw, array[1]]).toEqual([true, 2]);
+    expect(types.isProxy(options.session)).toBe(true);
+  });
+
+  it("gets any others themselves", () => {
+    const seen = blocking({ see: <T>(...args: T[]): T[] => args });
+    const others = [{ n: 1 }, [client.constructor], Object.create(null), new Map([[1, client]]), { deep: [client] }];
+    const got = seen.see<unknown>(...others);
+    expect(others.map((other, i) => got[i] === other)).toEqual([true, true, true, true, true]);
+  });
+
+  it("constructed gets them in its options, too", () => {
+    const Holder = blocking(
+      class {
+        readonly held: unknown;
+        constructor(options: { held: unknown }) {
+          this.held = options.held === rawConnection;
+        }
+      },
+    );
+    const rawConnection = new Connection("held");
+    expect(new Holder({ held: blocking(rawConnection) }).held).toBe(true);
   });
 
   it("keeps its name, length and properties", () => {

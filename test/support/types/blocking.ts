@@ -34,6 +34,7 @@ declare class Client {
   select<R extends object, V = unknown[]>(text: string, values?: V extends unknown[] ? V : never): Promise<R[]>;
   rows(): AsyncGenerator<Row>;
   adopt(other: Client): Promise<boolean>;
+  update(id: number, options: { transaction?: Transaction; at: Date }): Promise<boolean>;
   on(event: string, listener: (value: number) => void): void;
 }
 
@@ -63,6 +64,9 @@ client.select("text", [1]) satisfies object[];
 // Proxies as arguments; listeners know their parameters.
 client.adopt(client) satisfies boolean;
 client.adopt(new Client("url")) satisfies boolean;
+client.update(1, { transaction: client.begin(), at: new Date() }) satisfies boolean;
+// @ts-expect-error: not of that kind
+client.update(1, { transaction: client, at: new Date() });
 client.on("event", (value) => value.toFixed());
 
 // Iteration.
