@@ -112,11 +112,11 @@ export class Patches {
  */
 function warnIfLate(): void {
   const own = path.join(__dirname, "..") + path.sep;
-  const early = Object.values(require.cache).filter(
-    (module) => module?.loaded && !module.filename.startsWith(own) && !module.filename.includes("node-gyp-build"),
-  );
+  const early = Object.entries(require.cache) // by file name, which not every module object in there has
+    .filter(([file, module]) => module?.loaded && !file.startsWith(own) && !file.includes("node-gyp-build"))
+    .map(([file]) => file);
   if (early.length === 0) return;
-  const shown = early.slice(0, 3).map((module) => module?.filename);
+  const shown = early.slice(0, 3);
   const more = early.length > shown.length ? `, and ${early.length - shown.length} more` : "";
   process.emitWarning(
     `runtime/patch was loaded after ${shown.join(", ")}${more}: functions that they took out of Node's modules stay ` +

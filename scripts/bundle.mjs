@@ -42,14 +42,18 @@ await build({
   entryPoints: { "bench-charts": "benchmarks/page/charts.mjs" },
 });
 
-// Two copies of the package in one thread would have two hubs: the second one hands out the first one's exports.
+// Two copies of the package in one thread would have two hubs: the second one hands out the first one's exports, also in
+// another realm (a test of jest, a vm context), which has a global object of its own, but not its own modules of Node.
 // The dead branch tells Node's lexer the names, for import { spawn } from "runtime".
-const one = `globalThis[Symbol.for("runtime.instance")] ??= require("./compiled.js").loadMain()`;
+const find = `const holder = require("node:events");
+const instance = Symbol.for("runtime.instance");
+if (holder[instance] === undefined) Object.defineProperty(holder, instance, { value: require("./compiled.js").loadMain() });
+`;
 writeFileSync(
   path.join(dist, "index.js"),
-  `"use strict";\nmodule.exports = ${one};\nmodule.exports.forbidFastCalls();\n0 && (module.exports = require("./main.js"));\n`,
+  `"use strict";\n${find}module.exports = holder[instance];\nmodule.exports.forbidFastCalls();\n0 && (module.exports = require("./main.js"));\n`,
 );
-writeFileSync(path.join(dist, "patch.js"), `"use strict";\n(${one}).patch();\n`);
+writeFileSync(path.join(dist, "patch.js"), `"use strict";\n${find}holder[instance].patch();\n`);
 writeFileSync(path.join(dist, "import.js"), `"use strict";\nmodule.exports = (url) => import(url);\n`);
 writeFileSync(path.join(dist, "run.js"), `"use strict";\nrequire("./index.js").runFileOfNode(__filename);\n`);
 writeFileSync(path.join(dist, "serve-worker.js"), `"use strict";\nrequire("./index.js").serveAsWorker();\n`);

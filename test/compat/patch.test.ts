@@ -1,8 +1,10 @@
 import { execFileSync } from "node:child_process";
 import fs, { mkdtempSync, readFileSync } from "node:fs";
 import http from "node:http";
+import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { createContext, runInContext } from "node:vm";
 import { Fiber, isPatched, original, patch, sleep, spawn, unpatch } from "runtime";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { describeFibers } from "./support";
@@ -103,6 +105,21 @@ describe("patch() and unpatch() around each test", () => {
       imported.unpatch();
       expect(fs.readFileSync).toBe(nodes.readFileSync);
     }
+  });
+
+  it("keep one hub in other realms, as in each test file of jest", () => {
+    const dist = path.join(__dirname, "..", "..", "dist");
+    const sandbox = createContext({});
+    const load = (name: string) => {
+      const file = path.join(dist, name);
+      const source = `(function (exports, require, module, __filename, __dirname) {${fs.readFileSync(file, "utf8")}\n})`;
+      const module = { exports: {} as { spawn?: unknown } };
+      runInContext(source, sandbox)(module.exports, createRequire(file), module, file, dist);
+      return module.exports;
+    };
+    expect(load("index.js").spawn).toBe(spawn);
+    load("patch.js");
+    expect(isPatched("fs")).toBe(true);
   });
 
   it("give modules that are loaded in between what holds at that time", () => {
@@ -250,6 +267,12 @@ describe("importing runtime/patch", () => {
     const late = `require(${JSON.stringify(early)}); process.on("warning", (w) => console.log(w.code)); require("runtime/patch")`;
     expect(run("--no-warnings", "-e", late)).toBe("RUNTIME_LATE_PATCH\n");
     expect(run("--no-warnings", "-e", `process.on("warning", console.log); require("runtime/patch")`)).toBe("");
+  });
+
+  it("warns of what others have put among loaded modules, whatever that is", () => {
+    const late = `Object.assign(require.cache, { "/odd.js": { loaded: true }, "/none.js": undefined });
+      process.on("warning", (w) => console.log(w.message.split(":")[0])); require("runtime/patch")`;
+    expect(run("--no-warnings", "-e", late)).toBe("runtime/patch was loaded after /odd.js\n");
   });
 
   it("leaves Node as it is out of fibers: same results, same errors, same order of events", () => {

@@ -427,7 +427,7 @@ describe("a process with thread pools", () => {
     async (flag) => {
       const program = `
       const { isPatched, ThreadPool } = require("runtime");
-      const task = () => [globalThis[Symbol.for("runtime.instance")] === undefined, globalThis.preloaded];
+      const task = () => [require("node:events")[Symbol.for("runtime.instance")] === undefined, globalThis.preloaded];
       new ThreadPool().spawn(task).then((seen) => console.log(isPatched("fs"), ...seen));`;
       const preload = path.join(__dirname, "..", "support", "preload.cjs");
       const own = path.join(__dirname, "..", "..", "dist", "patch.js");
