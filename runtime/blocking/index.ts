@@ -46,10 +46,11 @@ export interface BlockingOptions {
  *
  * **Results that are clients** come out blocking, too; data comes out as it is. Clients are functions, what has a
  * `Symbol.asyncIterator`, and instances of classes that have methods or getters: connections, transactions, cursors,
- * streams. Data are primitive values, plain objects, arrays, whatever is in them, instances of classes without methods,
- * promises, and of the language's and Node's own classes: Error, Date, RegExp, Map, Set, (typed) arrays and buffers,
- * iterators, URL, Headers, FormData, Blob, AbortSignal, KeyObject, Stats, Dirent and their like, and what inherits from
- * them. The same object has the same proxy each time.
+ * streams. An array of them that a call returns (by its first element) comes out as an array of proxies. Data are
+ * primitive values, plain objects, other arrays, whatever is in them, instances of classes without methods, promises,
+ * and of the language's and Node's own classes: Error, Date, RegExp, Map, Set, (typed) arrays and buffers, iterators,
+ * URL, Headers, FormData, Blob, AbortSignal, KeyObject, Stats, Dirent and their like, and what inherits from them. The
+ * same object has the same proxy each time.
  *
  * **Properties** are read from the raw object, their values follow the same rule: a promise stays a promise, for `wait`.
  * `constructor`, `prototype`, `then` and `Symbol.asyncIterator` are the raw object's, for `await` and `for await`.

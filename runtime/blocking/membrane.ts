@@ -49,13 +49,20 @@ export class Membrane {
     return this.#existing(value) ?? (isClient(value) ? this.proxy(value) : value);
   }
 
+  /** The same for what a call brings; if that is an array of clients, an array of their proxies. */
+  #wrapResult(value: unknown): unknown {
+    return Array.isArray(value) && isClient(value[0]) ? value.map((element) => this.wrap(element)) : this.wrap(value);
+  }
+
   /** Calls a function of the raw side, and blocks until its outcome is there. */
   call(fn: Callable, self: unknown, args: unknown[], takesCallback: boolean): unknown {
     const inner = argumentsOf(args);
     const promising = promiseForm(fn);
-    if (promising === null && takesCallback) return this.wrap(settleCallback(fn, self, inner, this.behaviour));
+    if (promising === null && takesCallback) {
+      return this.#wrapResult(settleCallback(fn, self, inner, this.behaviour));
+    }
     const result = Reflect.apply(promising ?? fn, self, inner);
-    return this.wrap(isThenable(result) ? settle(result, this.behaviour) : result);
+    return this.#wrapResult(isThenable(result) ? settle(result, this.behaviour) : result);
   }
 }
 

@@ -54,7 +54,17 @@ type Shown<V, C extends PropertyKey> =
             : V
           : V;
 
-type Result<R, C extends PropertyKey> = IsAny<R> extends true ? R : Shown<Awaited<R>, C>;
+type Result<R, C extends PropertyKey> = IsAny<R> extends true ? R : Brought<Awaited<R>, C>;
+
+/** What a call brings: of an array the elements are shown. */
+type Brought<V, C extends PropertyKey> =
+  IsAny<V> extends true
+    ? V
+    : V extends readonly unknown[]
+      ? [Shown<V[number], C>] extends [V[number]]
+        ? V // nothing in it is shown otherwise
+        : { [I in keyof V]: Shown<V[I], C> }
+      : Shown<V, C>;
 
 /** A proxy of a client is as good an argument as the client. */
 type Argument<V, C extends PropertyKey> =
@@ -96,7 +106,7 @@ type Supplied<A, C extends PropertyKey> = A extends unknown[]
   ? Required<A> extends [...infer Rest, infer Last]
     ? Last extends Callback
       ? Parameters<Last> extends [unknown, (infer V)?, ...unknown[]]
-        ? (...args: Arguments<Rest, C>) => Shown<V, C>
+        ? (...args: Arguments<Rest, C>) => Brought<V, C>
         : (...args: Arguments<Rest, C>) => void
       : unknown
     : unknown

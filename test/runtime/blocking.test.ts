@@ -280,6 +280,40 @@ describeFibers("blocking: what is handed out", () => {
     expect(await spawn(() => source.subscribe()())).toBe("unsubscribed");
   });
 
+  itFibers("is an array of blocking ones where a call brings an array of them", async () => {
+    const raws = [new Connection("a"), new Connection("b")];
+    const pool = blocking({
+      all: async () => raws,
+      now: () => raws,
+      created: async () => [raws[0], true] as const,
+      none: async () => [] as Connection[],
+    });
+    const legacy = {
+      all: (callback: (error: null, value: Connection[]) => void) => setImmediate(callback, null, raws),
+    };
+    const names = await spawn(() => [
+      ...pool.all().map((connection) => connection.query("x").by),
+      pool.now()[1]?.query("x").by,
+      pool.created()[0]?.query("x").by,
+      pool.created()[1],
+      blocking(legacy, { callbacks: ["all"] })
+        .all()[0]
+        ?.query("x").by,
+      pool.none().length,
+    ]);
+    expect(names).toEqual(["a", "b", "b", "a", true, "a", 0]);
+    const [once, again] = [pool.now()[0], pool.now()[0]];
+    expect([raws.some((raw) => types.isProxy(raw)), once === again]).toEqual([false, true]);
+  });
+
+  itFibers("is raw in other data: an array of data is the same, and so is one that a property holds", async () => {
+    const raws = [new Connection("a")];
+    const rows = [{ id: 1 }];
+    const pool = blocking({ rows: async () => rows, some: raws, found: async () => ({ rows: raws }) });
+    const same = await spawn(() => [pool.rows() === rows, pool.some === raws, pool.found().rows === raws]);
+    expect(same).toEqual([true, true, true]);
+  });
+
   it("is a promise where a property's value is one, to be given to wait", async () => {
     expect(client.pending).toBe(raw.pending);
     expect(await spawn(() => wait(client.pending))).toBe("pending");
@@ -292,7 +326,7 @@ describeFibers("blocking: what is handed out", () => {
   it.each<[string, unknown]>([
     ["a plain object", { a: 1 }],
     ["an object without a prototype", Object.create(null)],
-    ["an array", [new Connection()]],
+    ["an array of data", [{ connection: new Connection() }]],
     ["an instance of a class that extends Array", new Rows()],
     ["an instance of a class without methods", new Row()],
     ["a Date", new Date()],

@@ -25,6 +25,9 @@ declare class Client {
   readonly inner: Transaction;
   query(text: string, values?: unknown[]): Promise<{ rows: Row[] }>;
   begin(): Promise<Transaction>;
+  all(): Promise<Transaction[]>;
+  created(): Promise<[Transaction, boolean]>;
+  ids(): Promise<readonly number[]>;
   count(): number;
   self(): this;
   // biome-ignore lint/suspicious/noExplicitAny: that is the point
@@ -51,6 +54,10 @@ same<Parameters<typeof client.query>, [text: string, values?: unknown[]]>(true);
 // Clients are blocking, in results and properties; promises in properties are promises.
 client.begin().commit() satisfies void;
 client.inner.commit() satisfies void;
+for (const transaction of client.all()) transaction.commit() satisfies void;
+client.created()[0].commit() satisfies void;
+client.created()[1] satisfies boolean;
+same<ReturnType<typeof client.ids>, readonly number[]>(true);
 client.self().begin().commit();
 same<typeof client.ready, Promise<boolean>>(true);
 
