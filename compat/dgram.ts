@@ -6,9 +6,12 @@ import { inspect } from "node:util";
 import { block, refusal, withFiberStack } from "../runtime/block";
 import { canBlock } from "../runtime/coroutine";
 import type { AnyFunction } from "../runtime/disguise";
-import { invalidArgument } from "../runtime/errors";
-import { checkLimit, type Limit } from "../runtime/limit";
+import { fiberOnly, invalidArgument } from "../runtime/errors";
+import { checkLimit, type Limit, signalOf, timeoutOf } from "../runtime/limit";
 import { heed } from "../runtime/park/operations/streams";
+import { bindNow } from "./bind-now";
+import { isUnbound } from "./dgram-state";
+import { canDirect, DirectDatagrams } from "./direct-datagrams";
 import { inOrder, listenInFibers } from "./emitters";
 import { Inbox } from "./inbox";
 import { bindParked, canPark, isParked, receiveParked, sendParked } from "./parked/datagrams";
@@ -16,13 +19,13 @@ import type { ModulePatch } from "./patching";
 
 declare module "dgram" {
   interface Socket {
-    // Out of a fiber, a socket that has not been used yet is from its first blocking call on one of another thread: only
-    // blocking calls, settings and `close` work on it. Other sockets need a fiber; so do those that Node's own `bindSync`
-    // has bound (from Node 24.21 on).
+    // Out of a fiber, a bound socket is read and written straight from the system and to it, while the thread sleeps: on
+    // Linux, with the addon. One that is not bound yet is from its first blocking call on one of another thread: only
+    // blocking calls, settings and `close` work on it; `bindSync` does that only where bound ones need a fiber.
     /**
      * Binds the socket, and returns its address: Node's own from Node 24.21 on, which needs no fiber; before that the
-     * same for fibers, which it suspends, and when that is killed, the socket is closed. From then on datagrams are
-     * kept for `recvSync`, if this is called in a fiber.
+     * same; a fiber it suspends, and when that is killed, the socket is closed. From then on datagrams are kept for
+     * `recvSync`, where that can be called.
      * @param options `port`, default 0: any; `address`, a numeric one, default: all
      * @throws EADDRINUSE, EACCES, ...; ERR_INVALID_ARG_VALUE for an address that is not numeric;
      *   ERR_SOCKET_ALREADY_BOUND
@@ -33,7 +36,7 @@ declare module "dgram" {
      * fiber; what was handed over is not taken back when that is killed.
      * @returns how many bytes were sent
      * @throws what `send`'s callback would get: EMSGSIZE, ENOTFOUND, ...; and what `send` throws; ERR_NOT_IN_FIBER out
-     *   of a fiber if the socket is used in this thread already
+     *   of a fiber while the socket is being bound, or where bound ones need a fiber
      */
     sendSync(msg: DatagramContent | readonly DatagramContent[], port?: number, address?: string): number;
     sendSync(
@@ -49,12 +52,13 @@ declare module "dgram" {
      *
      * From `bindSync` or the first call on, datagrams that nobody waits for are kept for the next call, as many as the
      * kernel would keep (`getRecvBufferSize()` bytes, counting 256 more for each); further ones are dropped, as there.
-     * Not if the socket has "message" listeners of the program's own. What is kept is also returned out of a fiber, or
-     * when the limit is 0.
+     * Not if the socket has "message" listeners of the program's own: out of a fiber, what comes is theirs alone. What is
+     * kept is also returned when the limit is 0. Out of a fiber, the call goes before fibers that wait: they cannot run.
      * @param limit the longest to wait: milliseconds, an AbortSignal, or { timeout, signal }; default: without end
      * @throws ERR_SOCKET_DGRAM_NOT_RUNNING when the socket is closed, also meanwhile; what its "error" event brings;
      *   Timeout when the time was over first; AbortError when the signal was aborted first; ERR_NOT_IN_FIBER out of a
-     *   fiber if the socket is used in this thread already, or for a signal that is not aborted
+     *   fiber while the socket is being bound, if it has such listeners, or where bound ones need a fiber; and for a
+     *   signal that is not aborted
      */
     recvSync(limit?: Limit): Datagram;
   }
@@ -85,13 +89,26 @@ class Mailbox {
   readonly #inbox = new Inbox<Datagram>();
   /** The bytes that are kept, when nobody waits. */
   #size = 0;
+  #heedsErrors = false;
 
   static of(socket: Socket): Mailbox {
+    const mailbox = Mailbox.forDatagrams(socket);
+    mailbox.#heedErrors();
+    return mailbox;
+  }
+
+  /** Without heeding errors: of a socket that has been used by Node's own calls only, it is for Node to report them. */
+  static forDatagrams(socket: Socket): Mailbox {
     return Mailbox.#all.get(socket) ?? new Mailbox(socket);
   }
 
   static has(socket: Socket): boolean {
     return Mailbox.#all.has(socket);
+  }
+
+  /** Whether there is something to take that need not be waited for. */
+  get hasKept(): boolean {
+    return this.#inbox.size > 0;
   }
 
   private constructor(socket: Socket) {
@@ -102,8 +119,14 @@ class Mailbox {
       "message",
       (msg: Buffer, rinfo: RemoteInfo) => inbox.wants(socket, "message") && this.#keep({ msg, rinfo }),
     );
-    socket.on("error", (error: Error) => inbox.wants(socket, "error") && inbox.fail(error));
-    socket.once("close", () => this.#inbox.close(true));
+    socket.once("close", () => inbox.close(true));
+  }
+
+  #heedErrors(): void {
+    if (this.#heedsErrors) return;
+    this.#heedsErrors = true;
+    const inbox = this.#inbox;
+    this.#socket.on("error", (error: Error) => inbox.wants(this.#socket, "error") && inbox.fail(error));
   }
 
   take(limit: Limit): Datagram {
@@ -145,34 +168,46 @@ function bindSync(this: Socket, options: { port?: number; address?: string } = {
     );
     throw Object.assign(error, { code: "ERR_INVALID_ARG_VALUE" });
   }
-  if (parks(this)) return bindParked(this, { port, address });
+  if (isParked(this) || (!canDirect() && parks(this))) return bindParked(this, { port, address });
+  if (canBlock()) bindInFiber(this, { port, address });
+  else bindNow(this, { port, address });
+  keep(this);
+  return this.address();
+}
+
+function bindInFiber(socket: Socket, options: { port?: number; address?: string }): void {
   let stop = () => {};
   try {
     block<void>((waiter) => {
-      stop = heed(this, {
+      stop = heed(socket, {
         listening: () => waiter.resolve(),
         error: (error: Error) => waiter.reject(error),
         close: () => waiter.reject(notRunning()),
       });
-      this.bind({ port, address, exclusive: true });
-      return () => closeQuietly(this);
+      socket.bind({ ...options, exclusive: true });
+      return () => closeQuietly(socket);
     });
   } catch (error) {
     throw withFiberStack(error, bindSync);
   } finally {
     stop();
   }
-  Mailbox.of(this);
-  return this.address();
 }
 
 /** `bind`, and datagrams are kept from then on. */
 function keeping(bind: AnyFunction): AnyFunction {
   return function (this: Socket, ...args) {
+    if (isParked(this)) return Reflect.apply(bindSync, this, args);
     const address = Reflect.apply(bind, this, args);
-    if (canBlock()) Mailbox.of(this);
+    keep(this);
     return address;
   };
+}
+
+/** Keeps datagrams for `recvSync`, where that can be called. */
+function keep(socket: Socket): void {
+  if (canBlock()) Mailbox.of(socket);
+  else if (canDirect()) Mailbox.forDatagrams(socket);
 }
 
 function closeQuietly(socket: Socket): void {
@@ -186,6 +221,7 @@ function closeQuietly(socket: Socket): void {
 function sendSync(this: Socket, ...args: unknown[]): number {
   checkNoCallback(args, "address");
   if (parks(this)) return sendFromWorker(this, args);
+  if (!canBlock()) return sendDirectly(this, args);
   let stop = () => {};
   try {
     return block<number>((waiter) => {
@@ -202,6 +238,15 @@ function sendSync(this: Socket, ...args: unknown[]): number {
   } finally {
     stop();
   }
+}
+
+/** Out of a fiber, on a socket of this thread. */
+function sendDirectly(socket: Socket, args: unknown[]): number {
+  if (stateOf(socket) === "closed") throw notRunning();
+  if (canDirect() && isUnbound(socket)) bindNow(socket, {}); // as a first `send` does
+  const sent = DirectDatagrams.of(socket)?.send(args) ?? null;
+  if (sent === null) throw refusal();
+  return sent;
 }
 
 /** Whether a blocking call goes to the park worker. */
@@ -227,9 +272,24 @@ function recvSync(this: Socket, limit: Limit = Number.POSITIVE_INFINITY): Datagr
   if (!Mailbox.has(this)) {
     if (stateOf(this) === "closed") throw notRunning();
     if (parks(this)) return receiveParked(this, limit);
-    if (!canBlock()) throw refusal();
   }
-  return Mailbox.of(this).take(limit);
+  return canBlock() ? Mailbox.of(this).take(limit) : receiveDirectly(this, limit);
+}
+
+/** Out of a fiber, on a socket of this thread. */
+function receiveDirectly(socket: Socket, limit: Limit): Datagram {
+  const mailbox = Mailbox.has(socket) ? Mailbox.of(socket) : null;
+  if (mailbox?.hasKept) return mailbox.take(limit);
+  // Where the program listens for datagrams, they are its listeners'.
+  const isHeard = socket.listenerCount("message") > (mailbox ? 1 : 0);
+  const direct = isHeard ? null : DirectDatagrams.of(socket);
+  if (direct === null) {
+    if (mailbox) return mailbox.take(limit);
+    throw refusal();
+  }
+  if (signalOf(limit)) throw fiberOnly("limit.signal");
+  Mailbox.of(socket); // for what comes between two calls
+  return direct.receive(timeoutOf(limit));
 }
 
 function stateOf(socket: Socket): "bound" | "unbound" | "closed" {

@@ -71,6 +71,18 @@ export interface Addon {
   /** Gives bytes to a socket: how many it has taken, or an error's negative number. */
   send(fd: number, bytes: Uint8Array): number;
   /**
+   * Takes one datagram out of a socket, for which the thread sleeps no longer than `ms` milliseconds.
+   * @param room where its bytes go
+   * @param sender where the address and the port go that it came from
+   * @returns how many bytes, or an error's negative number, EAGAIN's if there is none
+   */
+  receiveFrom(fd: number, room: Uint8Array, sender: [address: string, port: number], ms: number): number;
+  /**
+   * Gives a socket one datagram: how many bytes it has taken, or an error's negative number.
+   * @param ip where it is to go, undefined if the socket is connected
+   */
+  sendTo(fd: number, bytes: NodeJS.ArrayBufferView, ip: string | undefined, port: number, isIPv6: boolean): number;
+  /**
    * Begins work on files for this thread.
    * @param done a job has ended. An error, or the result; undefined if the job is for Node's own functions to do,
    * null if that is because it is no plain file.

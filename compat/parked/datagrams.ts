@@ -5,6 +5,7 @@ import type { AddressInfo } from "node:net";
 import { fiberOnly, parkedObject } from "../../runtime/errors";
 import { type Limit, signalOf, timeoutOf } from "../../runtime/limit";
 import { newHandle, park, parkChecked, parkRelease, parkWithin } from "../../runtime/park/park";
+import { isUnbound, stateOf } from "../dgram-state";
 import { connectionSettings } from "./sending";
 
 /** By the socket that the program has: the worker's handle. */
@@ -31,7 +32,7 @@ const forwarded = [
   "setTTL",
 ] as const;
 
-const refused = ["bind", "connect", "disconnect", "send"] as const;
+const refused = ["bind", "connect", "connectSync", "disconnect", "send"]; // connectSync is of later Nodes
 const listening = ["addListener", "on", "once", "prependListener", "prependOnceListener"] as const;
 
 /** Moves a socket that is not bound into the worker. */
@@ -43,7 +44,7 @@ function move(socket: Socket): number {
   const put = (name: string, value: unknown) =>
     Object.defineProperty(socket, name, { value, configurable: true, writable: true });
   for (const name of forwarded) put(name, (...args: unknown[]) => park("dgram.call", parked.get(socket), name, args));
-  for (const name of refused) {
+  for (const name of refused.filter((name) => name in socket)) {
     put(name, () => {
       throw refusedUse(`${name}()`);
     });
@@ -69,18 +70,6 @@ function move(socket: Socket): number {
   return handle;
 }
 
-interface State extends SocketOptions {
-  handle: object | null;
-  bindState: number;
-  connectState: number;
-}
-
-/** What Node keeps of a socket, in a property that only its code knows; nothing, should it once keep it elsewhere. */
-function stateOf(socket: Socket): Partial<State> {
-  const symbol = Object.getOwnPropertySymbols(socket).find(({ description }) => description === "state symbol");
-  return (symbol && (socket as unknown as Record<symbol, State>)[symbol]) ?? {};
-}
-
 /** What it was made with. */
 function optionsOf(socket: Socket): SocketOptions {
   const { ipv6Only, recvBufferSize, reuseAddr, sendBufferSize, ...rest } = stateOf(socket);
@@ -97,8 +86,7 @@ export function isParked(socket: Socket): boolean {
 
 /** Whether a socket can live in the worker: nothing in this thread has begun to use it. */
 export function canPark(socket: Socket): boolean {
-  const { handle, bindState, connectState } = stateOf(socket);
-  return Boolean(handle) && bindState === 0 && connectState === 0 && socket.listenerCount("message") === 0;
+  return isUnbound(socket) && stateOf(socket).connectState === 0 && socket.listenerCount("message") === 0;
 }
 
 function handleOf(socket: Socket): number {

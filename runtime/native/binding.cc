@@ -4,6 +4,7 @@
 
 #include "cached_files.h"
 #include "coroutine.h"
+#include "datagram.h"
 #include "file_work.h"
 #include "origin.h"
 #include "readiness.h"
@@ -307,6 +308,8 @@ NODE_MODULE_INIT() {
           {"transfer", Transfer},
           {"receive", Receive},
           {"send", Send},
+          {"receiveFrom", ReceiveFrom},
+          {"sendTo", SendTo},
           {"fileWork", OpenFileWork},
           {"readiness", OpenReadiness},
       });

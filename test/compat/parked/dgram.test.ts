@@ -3,6 +3,7 @@ import dgram from "node:dgram";
 import { once } from "node:events";
 import { original, spawn } from "runtime";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { hasFibers } from "../../support/fibers";
 import { describeFibers, thrown } from "../support";
 import { Web } from "./web";
 
@@ -79,6 +80,7 @@ describe("dgram out of a fiber", () => {
       () => socket.send("x", 9),
       () => socket.connect(9),
       () => socket.bind(),
+      ...("connectSync" in socket ? [() => (socket.connectSync as (port: number) => void)(9)] : []),
     ]) {
       expect(thrown(use)).toMatchObject({ code: "ERR_PARKED_SOCKET", message: expect.stringMatching(/recvSync/) });
     }
@@ -88,7 +90,9 @@ describe("dgram out of a fiber", () => {
     expect(thrown(() => socket.sendSync("x", 9))).toMatchObject({ code: expect.stringMatching(/ERR_/) });
   });
 
-  test.skipIf(original("dgram", "bindSync"))("bindSync binds; what is taken is refused", () => {
+  // Node's own leaves the socket in this thread, where without the addon nobody could read it.
+  const isOwn = original("dgram", "bindSync") !== undefined;
+  test.skipIf(isOwn && !hasFibers)("bindSync binds; what is taken is refused", () => {
     const socket = dgram.createSocket("udp4");
     const address = socket.bindSync({ address: "127.0.0.1" });
     expect(address).toMatchObject({ address: "127.0.0.1", family: "IPv4", port: expect.any(Number) });
@@ -97,17 +101,11 @@ describe("dgram out of a fiber", () => {
     expect(thrown(() => other.bindSync(address))).toMatchObject({ code: "EADDRINUSE", syscall: "bind" });
     other.sendSync("direct", address.port, "127.0.0.1");
     expect(String(socket.recvSync().msg)).toBe("direct");
-    expect(thrown(() => socket.bindSync())).toMatchObject({ code: "ERR_SOCKET_ALREADY_BOUND" });
+    for (const one of [socket, other]) {
+      expect(thrown(() => one.bindSync())).toMatchObject({ code: "ERR_SOCKET_ALREADY_BOUND" });
+    }
     socket.close();
     other.close();
-  });
-
-  test("a socket that Node's own bindSync has bound needs a fiber", () => {
-    const bound = dgram.createSocket("udp4");
-    if (!original("dgram", "bindSync")) return bound.close() as never;
-    bound.bindSync();
-    expect(thrown(() => bound.recvSync())).toMatchObject({ code: "ERR_NOT_IN_FIBER" });
-    bound.close();
   });
 });
 
