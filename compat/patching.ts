@@ -113,7 +113,7 @@ export class Patches {
 function warnIfLate(): void {
   const own = path.join(__dirname, "..") + path.sep;
   const early = Object.entries(require.cache) // by file name, which not every module object in there has
-    .filter(([file, module]) => module?.loaded && !file.startsWith(own) && !file.includes("node-gyp-build"))
+    .filter(([file, module]) => module?.loaded && !file.startsWith(own))
     .map(([file]) => file);
   if (early.length === 0) return;
   const shown = early.slice(0, 3);

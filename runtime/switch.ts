@@ -161,11 +161,11 @@ export let loadsAddon = false;
 /** Loads the addon. Throws where there is none, or where RUNTIME_SWITCH tells to do without. */
 export function loadAddon(): Addon {
   if (forced === "none") throw new Error("RUNTIME_SWITCH=none");
-  // Once, and so before the first fiber: the search for it reads directories, by functions that may be patched by then.
   if (loaded !== undefined) return loaded;
   loadsAddon = true;
   try {
-    loaded = require("node-gyp-build")(path.join(__dirname, "..")) as Addon;
+    const name = `node.abi${process.versions.modules}.node`; // as scripts/addon.mjs has put it there
+    loaded = require(path.join(__dirname, "..", "prebuilds", `${process.platform}-${process.arch}`, name)) as Addon;
   } finally {
     loadsAddon = false;
   }

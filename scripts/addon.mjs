@@ -16,9 +16,12 @@ function headersBeside(binary) {
   return existsSync(path.join(prefix, "include", "node", "node.h")) ? prefix : undefined;
 }
 
+/** Where the addon for a target, "<platform>-<arch>", and a Node's ABI is. */
+export const addonFile = (target, abi) => path.join(root, "prebuilds", target, `node.abi${abi}.node`);
+
 /**
  * Compiles the addon for one target, in a copy: builds can go on at once, and nothing is left over from the one before.
- * @param target "<platform>-<arch>", the folder in prebuilds/
+ * @param target "<platform>-<arch>"
  * @param headers what holds include/node; default: node-gyp downloads them
  * @returns the path of the compiled addon; throws with the compiler's output when it can't be had
  */
@@ -36,9 +39,8 @@ export function compile({ target, abi, version, headers, options = [], env = {} 
       env: { ...(headers ? environment : process.env), ...env },
       stdio: ["ignore", "pipe", "pipe"],
     });
-    const to = path.join(root, "prebuilds", target);
-    mkdirSync(to, { recursive: true });
-    const file = path.join(to, `node.abi${abi}.node`);
+    const file = addonFile(target, abi);
+    mkdirSync(path.dirname(file), { recursive: true });
     // Under another name first: a process may run the addon that is there now.
     cpSync(path.join(work, "build", "Release", "runtime.node"), `${file}.new`);
     renameSync(`${file}.new`, file);

@@ -2,14 +2,14 @@
 import { createRequire } from "node:module";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { buildAddon } from "./addon.mjs";
+import { addonFile, buildAddon } from "./addon.mjs";
 import { keepCompiled } from "./code-cache.mjs";
 
 const root = path.join(path.dirname(fileURLToPath(import.meta.url)), "..");
 
 function loads() {
   try {
-    createRequire(import.meta.url)("node-gyp-build")(root);
+    createRequire(import.meta.url)(addonFile(`${process.platform}-${process.arch}`, process.versions.modules));
     return true;
   } catch {
     return false;

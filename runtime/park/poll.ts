@@ -4,11 +4,11 @@ import { Timeout } from "../sync/timeout";
 
 // As it was before compat/atomics.ts made it cooperative.
 const { wait } = Atomics;
-const nobodyWakes = new Int32Array(new SharedArrayBuffer(4));
+let nobodyWakes: Int32Array | undefined; // not before it is needed: V8 can be told to have no such buffers
 
 /** Puts the thread to sleep for `ms` milliseconds. Nothing else runs in it meanwhile. */
 export function sleepThread(ms: number): void {
-  wait(nobodyWakes, 0, 0, ms);
+  wait((nobodyWakes ??= new Int32Array(new SharedArrayBuffer(4))), 0, 0, ms);
 }
 
 /** The longest sleep between two questions, in milliseconds. What takes long is asked for seldom. */
