@@ -5,8 +5,7 @@
 // test printed. Processes that a test starts with process.execPath are plain Node, workers that it starts are patched.
 //
 // node-tests/exceptions.json lists the differences that are known and meant: tests, ways, the reason, and whether they are
-// there only sometimes. The exit
-// code is 1 if there is any other, or if one of these is no difference any more.
+// there only sometimes. The exit code is 1 if there is any other, or if one of these is no difference any more.
 import { execFileSync, spawn } from "node:child_process";
 import { closeSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, realpathSync, rmSync } from "node:fs";
 import os from "node:os";
