@@ -1,5 +1,6 @@
 // block(): the one operation under every blocking call.
 import { executionAsyncId } from "node:async_hooks";
+import { isPreparingStackTrace } from "./call-sites";
 import {
   type Coroutine,
   canBlock,
@@ -238,6 +239,7 @@ function takeInterrupt(coroutine: Coroutine): unknown {
 export function refusal(): Error {
   if (current === null) return notInFiber();
   if (current.pinned > 0) return cannotSuspend(current.pinnedBy);
+  if (isPreparingStackTrace()) return cannotSuspend("inside Error.prepareStackTrace");
   if (executionAsyncId() === current.asyncId) return cannotSuspend("inside require() of an ES module");
   return cannotSuspend("native code has entered an async scope on this stack, and must leave it here");
 }

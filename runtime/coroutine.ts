@@ -5,6 +5,7 @@
 // everything on a suspended stack for alive; so, as nothing on the stack leads to the object, it is garbage as
 // soon as nobody is left who could resume it, and can be unwound (`abandoned`).
 import { AsyncResource, executionAsyncId } from "node:async_hooks";
+import { isPreparingStackTrace } from "./call-sites";
 import { cannotSuspend, FiberExit, fiberLimit, noFibers } from "./errors";
 import { drain, type Runnable, raise, schedule, waiting } from "./hub";
 import { insideEsModule } from "./loader-stack";
@@ -485,7 +486,8 @@ export function canBlock(): boolean {
     current !== null &&
     current.pinned === 0 &&
     executionAsyncId() === current.asyncId &&
-    (current.record.loading === 0 || !insideEsModule())
+    (current.record.loading === 0 || !insideEsModule()) &&
+    !isPreparingStackTrace()
   );
 }
 

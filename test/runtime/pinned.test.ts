@@ -23,6 +23,42 @@ describeFibers("inside JSON.stringify", () => {
   });
 });
 
+describeFibers("inside Error.prepareStackTrace", () => {
+  it("nothing suspends: it is called for every error, in other fibers, too", async () => {
+    const program = `
+      require("runtime/patch");
+      const { sleep, spawn } = require("runtime");
+      const word = new Int32Array(new SharedArrayBuffer(4));
+      Error.prepareStackTrace = ({ message }) => {
+        let refusal;
+        try { sleep(1); } catch (error) { refusal = error; }
+        return [message, Atomics.wait(word, 0, 0, 20), refusal?.code, refusal?.message.match(/inside [\\w.]+/)?.[0]].join();
+      };
+      const stackOf = (message) => new Error(message).stack;
+      const fibers = ["a", "b"].map((name) => spawn(stackOf, name));
+      Promise.all(fibers).then((stacks) => console.log(stacks.join(" ")));`;
+    const both = ["a", "b"].map((name) => `${name},timed-out,ERR_CANNOT_SUSPEND,inside Error.prepareStackTrace`);
+    expect(await run(program)).toEqual(printing(both.join(" ")));
+  });
+
+  it("a fiber of its own may suspend, and so may whoever has one but is not in it", async () => {
+    const program = `
+      const { sleep, spawn } = require("runtime");
+      const seen = [];
+      Error.prepareStackTrace = ({ message }, sites) => {
+        spawn(() => { sleep(1); seen.push(message); });
+        return sites.length;
+      };
+      const fibers = ["a", "b"].map((name) => spawn(() => {
+        const frames = new Error(name).stack;
+        sleep(2);
+        return frames;
+      }));
+      process.on("exit", () => console.log(fibers.every(({ value }) => value > 0), seen.join()));`;
+    expect(await run(program)).toEqual(printing("true a,b"));
+  });
+});
+
 describeFibers("inside a vm script with a timeout", () => {
   const crossing = (call: string) => `
     const vm = require("node:vm");
