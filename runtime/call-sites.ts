@@ -6,12 +6,20 @@ export function callSites(callee: (...args: never[]) => unknown, most: number): 
   return Array.isArray(sites) ? sites : undefined;
 }
 
+/** Some versions of Node bring one of their own. */
+const nodes = Error.prepareStackTrace?.name === "ErrorPrepareStackTrace" ? Error.prepareStackTrace : undefined;
+
 /**
  * Whether the program's own Error.prepareStackTrace is under way. V8 knows only whether it is on some stack: meanwhile it does
  * not call it for any other error, but makes a text of its own. So it must end before another fiber runs.
  */
 export function isPreparingStackTrace(): boolean {
-  return typeof Error.prepareStackTrace === "function" && typeof capture(isPreparingStackTrace, 0) === "string";
+  const { prepareStackTrace } = Error;
+  return (
+    typeof prepareStackTrace === "function" &&
+    prepareStackTrace !== nodes &&
+    typeof capture(isPreparingStackTrace, 0) === "string"
+  );
 }
 
 // A text within Error.prepareStackTrace, undefined if the program does not let us.

@@ -6,6 +6,7 @@
 // soon as nobody is left who could resume it, and can be unwound (`abandoned`).
 import { AsyncResource, executionAsyncId } from "node:async_hooks";
 import { isPreparingStackTrace } from "./call-sites";
+import { enterDomains, isInDomain, leaveDomains } from "./domains";
 import { cannotSuspend, FiberExit, fiberLimit, noFibers } from "./errors";
 import { drain, type Runnable, raise, schedule, waiting } from "./hub";
 import { insideEsModule } from "./loader-stack";
@@ -251,7 +252,7 @@ export abstract class Coroutine {
     if (channels.resumed.hasSubscribers && resumer === null) channels.resumed.publish({ fiber: this.root });
     current = this;
     try {
-      runInAsyncScope.call(this.resource, stacks.resume, undefined, (this.#lease as Lease).stack);
+      switchTo((this.#lease as Lease).stack, this.resource);
       while (errand !== null) this.#sendOn(resumer);
     } finally {
       current = resumer;
@@ -273,7 +274,7 @@ export abstract class Coroutine {
     current = resumer;
     onHub(own);
     current = this;
-    runInAsyncScope.call(this.resource, stacks.resume, undefined, (this.#lease as Lease).stack);
+    switchTo((this.#lease as Lease).stack, this.resource);
   }
 
   #announceLeft(): void {
@@ -515,6 +516,31 @@ export function pinned<T>(why: string, fn: () => T): T {
   }
 }
 
+// In the async context of what runs there, and out of the domains that the running stack is in.
+function switchTo(stack: number, resource: AsyncResource): void {
+  const domains = isInDomain() ? leaveDomains(0) : null;
+  try {
+    runInAsyncScope.call(resource, stacks.resume, undefined, stack);
+  } finally {
+    if (domains !== null) enterDomains(domains);
+  }
+}
+
+// Its own domains come back with it. The one of its async context, if any, is entered and left with that.
+function switchBack(): void {
+  if (!isInDomain()) {
+    stacks.suspend();
+    return;
+  }
+  const domains = leaveDomains(domainOfContext() ? 1 : 0);
+  stacks.suspend();
+  enterDomains(domains);
+}
+
+function domainOfContext(): unknown {
+  return ((current as Coroutine).resource as { domain?: unknown }).domain;
+}
+
 /** What the running coroutine wants done on the hub's stack. */
 let errand: (() => void) | null = null;
 
@@ -536,7 +562,7 @@ export function onHub<T>(fn: () => T): T {
       outcome = { failed: true, result: error };
     }
   };
-  stacks.suspend();
+  switchBack();
   if (outcome.failed) throw outcome.result;
   return outcome.result as T;
 }
@@ -548,7 +574,7 @@ export function hasRoom(): boolean {
 
 /** Leaves the running stack until somebody resumes it. Callers make sure that somebody can. */
 export function suspend(): void {
-  stacks.suspend();
+  switchBack();
 }
 
 /** The outcome of a promise that is settled already: state as in `Stacks.inspect`, the outcome in `outcome[0]`. */
@@ -658,7 +684,7 @@ export function inspectStacks(): Map<FiberRecord, string> {
     inspection.pinnedBy = "while its stack is looked at";
     current = inspection;
     try {
-      runInAsyncScope.call(resource, stacks.resume, undefined, stack);
+      switchTo(stack, resource);
     } finally {
       current = null;
     }

@@ -3,6 +3,7 @@ const path = require("node:path");
 
 /** @param main what every stack runs */
 module.exports = function openStacks(main) {
-  const addon = require("node-gyp-build")(path.join(__dirname, "../.."));
+  const target = `${process.platform}-${process.arch}`;
+  const addon = require(path.join(__dirname, "../../prebuilds", target, `node.abi${process.versions.modules}.node`));
   return addon.open(process.env.RUNTIME_SWITCH ?? "swap", main);
 };
