@@ -1,10 +1,12 @@
 // fetchSync: fetch in blocking style, and its responses' bodies.
+
 import { block, refusal, withFiberStack } from "../runtime/block";
+import { isLoaded } from "../runtime/builtins";
 import { canBlock } from "../runtime/coroutine";
 import type { AnyFunction } from "../runtime/disguise";
 import { Hidden } from "../runtime/hidden";
 import { fetchParked, isParkedResponse, readParked } from "./parked/response";
-import { type Define, isLoaded, type ModulePatch } from "./patching";
+import type { Define, ModulePatch } from "./patching";
 
 declare global {
   /**

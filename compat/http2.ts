@@ -2,8 +2,9 @@
 // and tls's, its streams and requests are streams. (Listeners of sessions stay on the hub.)
 import type { Http2ServerResponse } from "node:http2";
 
+import { isLoaded } from "../runtime/builtins";
 import { type Manner, serverManner } from "./emitters";
-import { type Define, isLoaded, type ModulePatch } from "./patching";
+import type { Define, ModulePatch } from "./patching";
 import { endSync, writeSync } from "./stream";
 
 declare module "http2" {

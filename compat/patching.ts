@@ -125,11 +125,6 @@ function warnIfLate(): void {
   );
 }
 
-/** Whether Node has loaded one of its modules. */
-export function isLoaded(name: string): boolean {
-  return (process as unknown as { moduleLoadList: string[] }).moduleLoadList.includes(`NativeModule ${name}`);
-}
-
 function moduleNamed(name: string): Record<string, unknown> {
   const module: unknown = globals[name] ?? process.getBuiltinModule?.(name) ?? require(name);
   return module as Record<string, unknown>;

@@ -5,6 +5,7 @@
 // everything on a suspended stack for alive; so, as nothing on the stack leads to the object, it is garbage as
 // soon as nobody is left who could resume it, and can be unwound (`abandoned`).
 import { AsyncResource, executionAsyncId } from "node:async_hooks";
+import { noticeLoads } from "./builtins";
 import { isPreparingStackTrace } from "./call-sites";
 import { enterDomains, isInDomain, leaveDomains } from "./domains";
 import { cannotSuspend, FiberExit, fiberLimit, noFibers } from "./errors";
@@ -518,6 +519,7 @@ export function pinned<T>(why: string, fn: () => T): T {
 
 // In the async context of what runs there, and out of the domains that the running stack is in.
 function switchTo(stack: number, resource: AsyncResource): void {
+  noticeLoads(); // of modules that need a guard
   const domains = isInDomain() ? leaveDomains(0) : null;
   try {
     runInAsyncScope.call(resource, stacks.resume, undefined, stack);

@@ -67,6 +67,14 @@ function guardExport(value: unknown): unknown {
   return value;
 }
 
+/** Guards the methods of native objects that nobody exports. False if that was done before. */
+export function guardPrototype(prototype: object): boolean {
+  if (wrappers.has(prototype)) return false;
+  wrappers.set(prototype, prototype);
+  guardMembers(prototype);
+  return true;
+}
+
 export function guardAddons(): void {
   for (const module of Object.values(require.cache)) {
     if (module?.filename?.endsWith(".node")) module.exports = guardExport(module.exports);

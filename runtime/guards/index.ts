@@ -6,6 +6,7 @@ import { guardExit } from "./exit";
 import { guardIds } from "./ids";
 import { guardJson } from "./json";
 import { guardModules } from "./modules";
+import { guardSqlite } from "./sqlite";
 import { guardTls } from "./tls";
 import { guardVm } from "./vm";
 import { guardWasm } from "./wasm";
@@ -21,6 +22,7 @@ export function installGuards(): void {
   guardModules();
   guardAddons();
   guardTls();
+  guardSqlite();
   guardVm();
   guardWasm();
   guardJson();

@@ -7,12 +7,14 @@
 // that anybody waits for: it may never end.
 import Module = require("node:module");
 
+import { noticeLoads } from "../builtins";
 import { canBlock, current } from "../coroutine";
 import { replace } from "../disguise";
 import { halfLoadedModule } from "../errors";
 import { loadMain } from "../loader-stack";
 import { beginLoad, endLoad, endWarnings, halfLoaded, type Load } from "../loads";
 import type { FiberRecord } from "../observe/record";
+import { guardTransactions } from "./sqlite";
 
 const loader = Module as unknown as {
   _cache: Record<string, NodeJS.Module | undefined>;
@@ -63,6 +65,7 @@ export function guardModules(): void {
           } finally {
             if (record !== null) record.loading--;
           }
+          noticeLoads();
           const awaited = loadToAwait(record, exports, args);
           if (awaited === undefined) return exports;
           awaited.wait(record as FiberRecord);
@@ -90,12 +93,12 @@ export function guardModules(): void {
       function (this: NodeJS.Module, ...args: unknown[]) {
         if (this.id === ".") return loadMain(original, this, args);
         const record = runningRecord();
-        if (record === null) return Reflect.apply(original, this, args);
-        const own = beginLoad(this, record);
+        const own = record && beginLoad(this, record);
         try {
-          return Reflect.apply(original, this, args);
+          Reflect.apply(original, this, args);
+          this.exports = guardTransactions(this.filename, this.exports);
         } finally {
-          endLoad(this, own);
+          if (own !== null) endLoad(this, own);
         }
       },
   );

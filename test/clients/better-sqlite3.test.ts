@@ -179,3 +179,26 @@ describe.runIf(location !== null)("better-sqlite3", () => {
     expect(await spawn(() => [names(), db.inTransaction])).toEqual([[], false]);
   });
 });
+
+describe.runIf(location !== null && hasFibers)("better-sqlite3 in the program's own thread", () => {
+  it("carries a transaction out in one go: nothing that others write becomes a part of it", async () => {
+    const db = new (require(location as string))(":memory:");
+    db.exec("create table people (name text)");
+    const insert = db.prepare("insert into people values (?)");
+    const transaction = db.transaction((name: string) => {
+      insert.run(name);
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10);
+      sleep(1);
+    });
+    const refused = await spawn(transaction.immediate, "Ada").then(null, (error) => error);
+    const other = spawn(() => insert.run("Bob"));
+    await other;
+    const done = db.transaction((name: string) => [insert.run(name).changes, db.inTransaction]);
+    expect(await spawn(() => [...done("Cyd"), db.prepare("select name from people").pluck().all()])).toEqual([
+      ...[1, true, ["Bob", "Cyd"]],
+    ]);
+    expect(refused).toMatchObject({ code: "ERR_CANNOT_SUSPEND" });
+    expect(String(refused)).toContain("inside a transaction of better-sqlite3");
+    db.close();
+  });
+});
