@@ -59,7 +59,7 @@ async function install(
   const work = mkdtempSync(path.join(path.dirname(home), "install-"));
   try {
     writeFileSync(path.join(work, "package.json"), manifest);
-    const args = ["install", "--no-audit", "--no-fund", ...flags];
+    const args = ["install", "--no-audit", "--no-fund", "--prefer-offline", "--fetch-retries=1", ...flags];
     await execute(process.execPath, [npm(), ...args], { cwd: work, env: environment() });
     if (!isUsable()) {
       rmSync(home, { recursive: true, force: true });

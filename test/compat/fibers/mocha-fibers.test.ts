@@ -1,16 +1,8 @@
 // mocha-fibers: tests and hooks of Mocha in fibers, run by Mocha's own command.
-import { execFile } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
 import path from "node:path";
-import { describe, expect, it } from "vitest";
-import { hasFibers } from "../../support/fibers";
-import { scratchProject } from "../../support/npm";
-
-const root = path.join(__dirname, "..", "..", "..");
-const dependencies = { mocha: "^10.8.2", "mocha-fibers": "1.1.1" };
-const project = hasFibers ? await scratchProject("mocha-fibers", dependencies) : null;
-if (project === null) console.log(`mocha-fibers: skipped, ${hasFibers ? "it could not be installed" : "no fibers"}`);
+import { expect, it } from "vitest";
+import { run } from "../../support/run";
+import { describeWithPackages } from "./support";
 
 const spec = `
   const assert = require("assert");
@@ -28,29 +20,19 @@ const spec = `
     it.skip("is skipped", () => { throw new Error("no"); });
   });`;
 
-describe.runIf(project !== null)("mocha-fibers", () => {
+const packages = { mocha: "^10.8.2", "mocha-fibers": "1.1.1" };
+
+await describeWithPackages("mocha-fibers", "mocha-fibers", packages, (modules) => {
   it("waits in tests and hooks, and tells which of them fail", async () => {
-    const directory = mkdtempSync(path.join(tmpdir(), "runtime-mocha-"));
-    try {
-      mkdirSync(path.join(directory, "node_modules"));
-      symlinkSync(root, path.join(directory, "node_modules", "runtime"));
-      writeFileSync(path.join(directory, "spec.js"), spec);
-      const [mocha, ui] = ["mocha/bin/mocha.js", "mocha-fibers"].map((name) =>
-        path.join(project as string, "node_modules", name),
-      ) as [string, string];
-      const args = ["--require", "runtime/patch", mocha, "--ui", ui, "--reporter", "json", "spec.js"];
-      const stdout = await new Promise<string>((resolve) => {
-        execFile(process.execPath, args, { cwd: directory, timeout: 60_000 }, (_, stdout) => resolve(stdout));
-      });
-      const titles = (kind: { title: string }[]) => kind.map(({ title }) => title);
-      const { passes, failures, pending } = JSON.parse(stdout);
-      expect([titles(passes), titles(failures), titles(pending)]).toEqual([
-        ["waits", "calls back"],
-        ["fails after it has waited"],
-        ["is skipped"],
-      ]);
-    } finally {
-      rmSync(directory, { recursive: true });
-    }
+    const command = [path.join(modules, "mocha/bin/mocha.js"), "--ui", path.join(modules, "mocha-fibers")];
+    const flags = ["--require", "runtime/patch", ...command, "--reporter", "json"];
+    const { stdout } = await run(spec, { name: "spec.js", flags });
+    const titles = (kind: { title: string }[]) => kind.map(({ title }) => title);
+    const { passes, failures, pending } = JSON.parse(stdout);
+    expect([titles(passes), titles(failures), titles(pending)]).toEqual([
+      ["waits", "calls back"],
+      ["fails after it has waited"],
+      ["is skipped"],
+    ]);
   });
 });

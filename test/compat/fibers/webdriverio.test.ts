@@ -1,17 +1,13 @@
 // Tests of web pages in the blocking style of WebdriverIO up to its version 7, run by its own runner, as its users run them.
-import { execFile } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
 import path from "node:path";
-import { beforeAll, describe, expect, it } from "vitest";
-import { hasFibers } from "../../support/fibers";
-import { scratchProject } from "../../support/npm";
+import { beforeAll, expect, it } from "vitest";
+import { run } from "../../support/run";
 import { startDriver } from "../../support/webdriver";
-
-const root = path.join(__dirname, "..", "..", "..");
+import { describeWithPackages } from "./support";
 
 interface Version {
   name: string;
+  project: string;
   dependencies: Record<string, string>;
   runner: string[];
   protocol: "w3c" | "json-wire";
@@ -23,6 +19,7 @@ interface Version {
 const versions: Version[] = [
   {
     name: "WebdriverIO 7, with @wdio/sync",
+    project: "webdriverio-7",
     dependencies: {
       "@wdio/cli": "^7.40.0",
       "@wdio/local-runner": "^7.40.0",
@@ -50,6 +47,7 @@ const versions: Version[] = [
   },
   {
     name: "WebdriverIO 4, with wdio-sync",
+    project: "webdriverio-4",
     dependencies: { "wdio-mocha-framework": "^0.6.4", "wdio-sync": "^0.7.3", webdriverio: "^4.14.4" },
     runner: ["webdriverio/bin/wdio"],
     protocol: "json-wire",
@@ -71,7 +69,7 @@ const versions: Version[] = [
   },
 ];
 
-const say = `const say = (...words) => require("fs").appendFileSync(__dirname + "/said.txt", words.join(" ") + "\\n");`;
+const say = `const say = (...words) => console.log("said: " + words.join(" "));`;
 
 /** Only that each of the runner's processes is patched is new. */
 const config = (port: number) => `
@@ -111,37 +109,22 @@ const spec = (own: string) => `
   });`;
 
 for (const version of versions) {
-  const name = `webdriverio-${version.protocol}`;
-  const project = hasFibers ? await scratchProject(name, version.dependencies) : null;
-  if (project === null)
-    console.log(`${version.name}: skipped, ${hasFibers ? "it could not be installed" : "no fibers"}`);
-
-  describe.runIf(project !== null)(version.name, () => {
+  await describeWithPackages(version.name, version.project, version.dependencies, (modules) => {
     let code: unknown;
     let said: string[];
 
     beforeAll(async () => {
-      const directory = mkdtempSync(path.join(tmpdir(), "runtime-wdio-"));
       const driver = await startDriver(version.protocol);
-      try {
-        mkdirSync(path.join(directory, "node_modules"));
-        symlinkSync(root, path.join(directory, "node_modules", "runtime"));
-        writeFileSync(path.join(directory, "wdio.conf.js"), config(driver.port));
-        writeFileSync(path.join(directory, "spec.js"), spec(version.spec));
-        const [file, ...args] = version.runner as [string, ...string[]];
-        const all = [path.join(project as string, "node_modules", file), ...args, "wdio.conf.js"];
-        const outcome = await runToEnd(all, directory);
-        const log = path.join(directory, "said.txt");
-        if (!existsSync(log)) throw new Error(`The runner ended early: ${outcome.printed}`);
-        code = outcome.code;
-        said = readFileSync(log, "utf8").trim().split("\n");
-      } finally {
-        driver.stop();
-        rmSync(directory, { recursive: true });
-      }
+      const [file, ...args] = version.runner as [string, ...string[]];
+      const flags = [path.join(modules, file), ...args];
+      const files = { "spec.js": spec(version.spec) };
+      const outcome = await run(config(driver.port), { name: "wdio.conf.js", flags, files });
+      driver.stop();
+      code = outcome.code;
+      said = [...outcome.stdout.matchAll(/said: (.*)/g)].map(([, text]) => text as string);
     });
 
-    /** What was said in a test, and in the hooks around it. */
+    /** What was said in a test, and in the hook after it. */
     const during = (title: string) => {
       const from = said.findIndex((line) => line.startsWith(`${title} at `));
       return said.slice(from + 1, said.findIndex((line, index) => index > from && line.startsWith("passed: ")) + 1);
@@ -170,14 +153,6 @@ for (const version of versions) {
 
     it("tells of a test that fails, and lets others run meanwhile", () => {
       expect([code, during("is wrong"), said.at(-1)]).toEqual([1, ["passed: false"], "others have run: true"]);
-    });
-  });
-}
-
-function runToEnd(args: string[], cwd: string): Promise<{ code: unknown; printed: string }> {
-  return new Promise((resolve) => {
-    execFile(process.execPath, args, { cwd, timeout: 60_000 }, (error, stdout, stderr) => {
-      resolve({ code: error === null ? 0 : error.code, printed: stdout + stderr });
     });
   });
 }
