@@ -23,3 +23,17 @@ await describeWithPackages("fibers 5, its own tests", "fibers-5", { fibers: "5.0
     });
   }
 });
+
+const forks = { "@sap/fibers": "5.0.0-0", fibers_node_v8: "3.1.5" };
+
+await describeWithPackages("forks of fibers", "fibers-forks", forks, (modules) => {
+  it.each(Object.keys(forks))("%s hands out ours, under the patch", async (name) => {
+    const program = `
+      const installed = (name) => require(${JSON.stringify(`${modules}/`)} + name);
+      const Future = installed("${name}/future");
+      Future.task(() => Future.fromPromise(Promise.resolve("waited")).wait()).resolve((error, text) => {
+        console.log(installed("${name}") === require("runtime/fibers"), text);
+      });`;
+    expect(await run(program, { flags: ["--require", "runtime/patch"] })).toEqual(printing("true waited"));
+  });
+});
