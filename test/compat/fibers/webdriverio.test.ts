@@ -42,7 +42,7 @@ const versions: Version[] = [
       });`,
     errors: [
       `Can't call click on element with selector "#none" because element wasn't found`,
-      `element ("#none") still not existing after 20ms`,
+      `element ("#none") still not existing after 1000ms`,
     ],
   },
   {
@@ -64,7 +64,7 @@ const versions: Version[] = [
       });`,
     errors: [
       "An element could not be located on the page using the given search parameters.",
-      `element ("#none") still not existing after 20ms`,
+      `element ("#none") still not existing after 1000ms`,
     ],
   },
 ];
@@ -78,7 +78,7 @@ const config = (port: number) => `
     hostname: "127.0.0.1", host: "127.0.0.1", port: ${port}, path: "/", automationProtocol: "webdriver",
     specs: [__dirname + "/spec.js"], capabilities: [{ browserName: "chrome" }], runner: "local", sync: true,
     framework: "mocha", mochaOpts: { timeout: 20000 }, reporters: [], logLevel: "silent", coloredLogs: false,
-    waitforTimeout: 20, waitforInterval: 2, execArgv: ["--require", "runtime/patch"],
+    waitforTimeout: 1000, waitforInterval: 2, execArgv: ["--require", "runtime/patch"],
     before() {
       browser.addCommand("titleOf", (url) => { browser.url(url); return browser.getTitle(); });
     },
