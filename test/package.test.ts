@@ -48,8 +48,52 @@ function node(dir: string, args: string[], source?: { file: string; text: string
   return child.stdout.trim();
 }
 
+/** Has TypeScript check a program in `dir`, as one of its settings resolves modules; returns what it has to say. */
+function compile(dir: string, source: { file: string; text: string }, resolution: "nodenext" | "node10"): string {
+  writeFileSync(path.join(dir, source.file), source.text);
+  const module = resolution === "node10" ? "commonjs" : resolution;
+  const how = ["--strict", "--noEmit", "--target", "es2022", "--module", module, "--moduleResolution", resolution];
+  const typeRoots = ["--types", "node", "--typeRoots", path.join(root, "node_modules", "@types")];
+  const compiler = path.join(root, "node_modules", "typescript", "bin", "tsc");
+  const args = [compiler, ...how, "--esModuleInterop", ...typeRoots, source.file];
+  return spawnSync(process.execPath, args, { cwd: dir, encoding: "utf8" }).stdout;
+}
+
 const work = path.join(realpathSync(tmpdir()), `runtime-package-${process.pid}`);
 let tarball: string;
+
+/** In the types of @types/fibers 3. */
+const programForFibers = `
+  const any: Function = (value: number) => value;
+  const fiber: Fiber = new Fiber(any);
+  const sum: number = fiber.run<number, number>(1) + Fiber.yield<number, string>("x") + fiber.reset<number>();
+  Fiber((value: string) => { Fiber.yield(value); }).run("x");
+  fiber.throwInto(new Error("no"));
+  const current: Fiber | undefined = Fiber.current;
+  if (current?.started) current.run();
+  function sleep(ms: number): Future<void> {
+    const future = new Future<void>();
+    setTimeout(() => future.return(), ms);
+    return future;
+  }
+  const text = new Future<string>();
+  text.return<string>("x");
+  text.resolve((error: Error, value: string) => {}).resolveSuccess((value: string) => {});
+  text.resolve(new Future<number>(), (value: string) => {}).proxyErrors([sleep(1), sleep(2)]);
+  text.proxy(new Future<string>());
+  const callback: (error: Error, value: string) => void = text.resolver();
+  const length: number = text.get().length + text.wait().length;
+  const promise: Promise<string> = text.promise();
+  const of: Future<string> = Future.fromPromise(promise);
+  const total: FutureFunction<number> = function (a: number, b: number) { return a + b; }.future<number>();
+  const more: number[] = Future.task<number>((a: number) => a, () => 2).wait();
+  const one: number = Future.task((...args: any[]) => 1).wait() + total(1, 2).wait();
+  const readFile: FutureFunction<void> = Future.wrap(require("fs").readFile);
+  const fs: FutureObject<typeof import("fs")> = Future.wrap(require("fs") as typeof import("fs"), true, "Later");
+  Future.wait(sleep(1), [text, sleep(2)]);
+  fs.statLater("x").detach();
+  // @ts-expect-error a string is not a number
+  const wrong: number = text.wait();`;
 
 describe.runIf(once)("the package", () => {
   beforeAll(async () => {
@@ -113,25 +157,19 @@ describe.runIf(once)("the package", () => {
         serve((req, res) => res.endSync(req.textSync()));
         // @ts-expect-error a number is not a string
         const wrong: string = fiber.get();`;
-      writeFileSync(path.join(program, "program.mts"), text);
-      const options = [
-        "--strict",
-        "--noEmit",
-        "--target",
-        "es2022",
-        "--module",
-        "nodenext",
-        "--moduleResolution",
-        "nodenext",
-      ];
-      const typeRoots = ["--types", "node", "--typeRoots", path.join(root, "node_modules", "@types")];
-      const compiler = path.join(root, "node_modules", "typescript", "bin", "tsc");
-      const child = spawnSync(process.execPath, [compiler, ...options, ...typeRoots, "program.mts"], {
-        cwd: program,
-        encoding: "utf8",
-      });
-      expect({ status: child.status, stdout: child.stdout }).toEqual({ status: 0, stdout: "" });
+      expect(compile(program, { file: "program.mts", text }, "nodenext")).toBe("");
     });
+
+    it.each(["nodenext", "node10"] as const)(
+      "types programs for fibers as @types/fibers does, under %s",
+      (resolution) => {
+        const text = `
+        import Fiber = require("runtime/fibers");
+        import Future = require("runtime/fibers/future");
+        ${programForFibers}`;
+        expect(compile(program, { file: "program.cts", text }, resolution)).toBe("");
+      },
+    );
 
     it("is there for require", () => {
       const text = `const { sleep, spawn } = require("runtime");\n${used}`;
@@ -231,6 +269,12 @@ describe.runIf(once)("the package", () => {
         const require = createRequire(import.meta.url);
         console.log(Fiber === require("runtime/fibers"), Future === require("runtime/fibers/future"));`;
         expect(node(program, [], { file: "app.mjs", text: imports })).toBe("true true");
+        const typed = `
+        import Fiber = require("fibers");
+        import Future = require("fibers/future");
+        ${programForFibers}`;
+        expect(compile(program, { file: "typed.ts", text: typed }, "node10")).toBe("");
+        expect(compile(program, { file: "typed.cts", text: typed }, "nodenext")).toBe("");
       },
       5 * MINUTES,
     );

@@ -89,7 +89,7 @@ function rest(): void {
 }
 
 /**
- * Waits for `ms` milliseconds: suspends the fiber; out of a fiber, the whole thread sleeps.
+ * Waits for `ms` milliseconds: suspends the fiber; out of a fiber, the whole thread sleeps, and no callback runs meanwhile.
  * @throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE
  */
 function sleep(ms: number): void {

@@ -276,6 +276,10 @@ function yieldToCaller(...args: unknown[]): unknown {
   return value;
 }
 
+// The types are at least as wide as those of @types/fibers, type parameters and all.
+// biome-ignore lint/suspicious/noExplicitAny: what comes of a fiber, and what is put into it
+type Any = any;
+
 interface Fiber {
   /** Whether it has begun, and not ended. */
   readonly started: boolean;
@@ -286,30 +290,28 @@ interface Fiber {
    * @returns what it yields, or returns
    * @throws what it throws; Error "This Fiber is already running"; ERR_NO_FIBERS, ERR_FIBER_LIMIT
    */
-  // biome-ignore lint/suspicious/noExplicitAny: what comes of it depends on the fiber
-  run(value?: unknown): any;
+  run<T = Any, R = Any>(value?: T): R;
   /**
    * Has the `Fiber.yield`, or other blocking call, that it is in throw `error`.
    * @returns what it then yields, or returns
    * @throws what it throws; Error "This Fiber is not yielding"
    */
-  // biome-ignore lint/suspicious/noExplicitAny: what comes of it depends on the fiber
-  throwInto(error?: unknown): any;
+  throwInto(error?: unknown): Any;
   /**
    * Ends it: `Fiber.yield` throws in it, and does so each time. Does nothing if it has not begun.
    * @returns what its function returns, if it does
    * @throws what it throws, but for what was thrown into it; Error "This Fiber is not yielding"
    */
-  // biome-ignore lint/suspicious/noExplicitAny: what comes of it depends on the fiber
-  reset(): any;
+  reset<T = Any>(): T;
   // Programs keep things in fibers.
-  // biome-ignore lint/suspicious/noExplicitAny: as above
-  [property: string]: any;
+  [property: string]: Any;
 }
 
 interface FiberConstructor {
-  new (fn: AnyFunction): Fiber;
-  (fn: AnyFunction): Fiber;
+  // biome-ignore lint/complexity/noBannedTypes: as in @types/fibers
+  new (fn: Function): Fiber;
+  // biome-ignore lint/complexity/noBannedTypes: as in @types/fibers
+  (fn: Function): Fiber;
   readonly prototype: Fiber;
 
   /**
@@ -326,8 +328,7 @@ interface FiberConstructor {
    * @returns what it is run with next
    * @throws what is thrown into it; Error "yield() called with no fiber running"; ERR_CANNOT_SUSPEND
    */
-  // biome-ignore lint/suspicious/noExplicitAny: what it is run with next
-  yield(value?: unknown): any;
+  yield<T = Any, R = Any>(value?: R): T;
 }
 
 /**

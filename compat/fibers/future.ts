@@ -11,7 +11,7 @@ type Any = any;
 type AnyFunction = (this: Any, ...args: Any[]) => Any;
 type Callback = (error: Any, value?: Any) => void;
 /** A callback for both outcomes; or a future for an error, and a callback for a value. */
-type Follower = [both: Callback, undefined?] | [errors: Future, values: (value: Any) => void];
+type Follower = [both: Callback, none?: null] | [errors: Future, values: (value: Any) => void];
 
 // What a future has of its own are plain properties, so that old-style subclasses can make one by any constructor.
 class Futures<T = Any> {
@@ -45,7 +45,7 @@ class Futures<T = Any> {
   }
 
   /** Resolves it to a value. Throws if it is resolved. */
-  return(value?: T): void {
+  return<V extends T>(value?: V): void {
     if (this.resolved) throw new Error("Future resolved more than once");
     this.value = value as T;
     settle(this);
@@ -63,7 +63,7 @@ class Futures<T = Any> {
    * Calls `callback(error, value)` once it is resolved, at once if it is. Or, with two arguments, has an error thrown in
    * the future `errors`, and calls `values(value)`.
    */
-  resolve(callback: (error: Any, value?: T) => void): this;
+  resolve(callback: (error: Any, value: T) => void, none?: null): this;
   resolve(errors: Future, values: (value: T) => void): this;
   resolve(...follower: [Any, Any?]): this {
     if (this.resolved) tell(follower, this);
@@ -94,8 +94,11 @@ class Futures<T = Any> {
   }
 
   /** Has `future` come to the same. */
-  proxy(future: Future): void {
-    this.resolve(future.resolver());
+  proxy(future: Pick<Future, "return" | "throw">): void {
+    this.resolve((error, value) => {
+      if (error) future.throw(error);
+      else future.return(value);
+    });
   }
 
   /** Has one or more futures come to the error that it comes to. */
@@ -127,7 +130,7 @@ function settle(future: Future): void {
 }
 
 function tell([first, values]: Follower, { error, value }: Future): void {
-  if (values === undefined) first(error, value);
+  if (!values) first(error, value);
   else if (error) first.throw(error);
   else values(value);
 }
@@ -198,15 +201,17 @@ interface FutureConstructor {
    * Calls a function in a fiber of its own, at the next tick.
    * @returns a future for its outcome; of several functions, for an array of their values, or for the last error
    */
-  task<T>(fn: () => T): Future<T>;
-  task(...fns: (() => unknown)[]): Future<unknown[]>;
+  task<T>(fn: (...args: Any[]) => T): Future<T>;
+  task<T = Any>(...fns: Function[]): Future<T[]>;
   /**
    * A function that calls `target`, whose last parameter is a callback in Node's style, and returns a future, with what
    * `target` returned in its property `_`. For an object: one that inherits from it, and has such a function "nameFuture" for
-   * each of its functions.
+   * each of its functions. Functions that a function has as properties are wrapped, too.
    * @param multi whether the callback gets several values: the future's is an array then. Default: no
    * @param suffix in the place of "Future"
+   * @throws ERR_INVALID_ARG_TYPE if it is neither
    */
+  wrap<T>(target: (...args: Any[]) => T, multi?: boolean, suffix?: string): Any;
   wrap<T extends object>(target: T, multi?: boolean, suffix?: string): Any;
   /** A future that comes to what a promise comes to. */
   fromPromise<T>(promise: PromiseLike<T>): Future<T>;
@@ -279,7 +284,7 @@ function task(...fns: AnyFunction[]): Future {
 
 function wrap(target: unknown, multi = false, suffix = "Future"): unknown {
   if (typeof target === "function") return wrapFunction(target as AnyFunction, multi, suffix);
-  if (typeof target === "object" && target !== null) return wrapMembers(target, multi, suffix);
+  if (typeof target === "object" && target !== null) return wrapMembers(target, multi, suffix, wrapFunction);
   throw invalidArgument("target", "of type function or object", target);
 }
 
@@ -288,15 +293,15 @@ function wrapFunction(fn: AnyFunction, multi: boolean, suffix: string): AnyFunct
   // Functions may have functions as properties, as those of the package `request` do.
   const members = Object.create(fn);
   for (const [key, value] of Object.entries(fn)) if (typeof value === "function") define(members, key, value);
-  Object.setPrototypeOf(wrapped, wrapMembers(members, multi, suffix));
+  Object.setPrototypeOf(wrapped, wrapMembers(members, multi, suffix, returningFuture));
   return wrapped;
 }
 
-function wrapMembers(target: object, multi: boolean, suffix: string): object {
+function wrapMembers(target: object, multi: boolean, suffix: string, wrapMember: typeof wrapFunction): object {
   const wrapped = Object.create(target);
   for (const key in target) {
     const member = wrapped[key];
-    if (typeof member === "function") define(wrapped, key + suffix, returningFuture(member, multi));
+    if (typeof member === "function") define(wrapped, key + suffix, wrapMember(member, multi, suffix));
   }
   return wrapped;
 }
@@ -347,9 +352,12 @@ declare global {
      * returns a Future of its outcome. There once `fibers/future` is loaded.
      * @param detach whether an error goes uncaught
      */
-    // biome-ignore lint/suspicious/noExplicitAny: any function
-    future(detach?: boolean): (...args: any[]) => Future;
+    future<T = Any>(detach?: boolean): FutureFunction<T>;
   }
+
+  // Global in @types/fibers, too.
+  type FutureFunction<T> = (...args: Any[]) => Future<T>;
+  type FutureObject<T> = T & Any;
 }
 
 export = Future;

@@ -5,7 +5,7 @@ import path from "node:path";
 import { sleep, spawn, threaded } from "runtime";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
 import { hasFibers } from "../support/fibers";
-import { nativePackage } from "../support/natives";
+import { nativePackage } from "../support/npm";
 import { until } from "../support/turns";
 
 const location = await nativePackage("better-sqlite3", "12", "new library(':memory:')");

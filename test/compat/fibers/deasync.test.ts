@@ -145,6 +145,18 @@ describeFibers("deasync, in a fiber", () => {
   it("sleeps, and lets others run", async () => {
     expect(await progress(() => deasync.sleep(20))).toBeGreaterThan(0);
   });
+
+  it("sleeps until a callback has come, as in a loop of deasync's own guide", async () => {
+    const read = () => {
+      let text: string | undefined;
+      fs.readFile(__filename, "utf8", (_, contents) => {
+        text = contents;
+      });
+      while (text === undefined) deasync.sleep(1);
+      return text;
+    };
+    expect(await inFiber(read)).toBe(fs.readFileSync(__filename, "utf8"));
+  });
 });
 
 describe("deasync, out of a fiber", () => {

@@ -70,7 +70,7 @@ describeFibers("a future", () => {
     future.resolveSuccess((value) => calls.push([value]));
     future.resolve(new Future(), (value) => calls.push(["value", value]));
     future.return(1);
-    future.resolve((...args) => calls.push(args));
+    future.resolve((...args) => calls.push(args), null);
     expect(calls).toEqual([[undefined, 1], [1], ["value", 1], [undefined, 1]]);
   });
 
@@ -91,6 +91,14 @@ describeFibers("a future", () => {
     value.proxy(copy);
     value.return(1);
     expect(copy.get()).toBe(1);
+  });
+
+  it("resolves whatever can be resolved", () => {
+    const future = new Future<number>();
+    const seen: unknown[] = [];
+    future.proxy({ return: (value) => seen.push(value), throw: () => expect.unreachable() });
+    future.return(1);
+    expect(seen).toEqual([1]);
   });
 
   it("is resolved by a callback", () => {
@@ -328,13 +336,15 @@ describeFibers("Future.wrap", () => {
     expect(Future.wrap({ two }, true).twoFuture().get()).toEqual([1, 2]);
   });
 
-  it("wraps functions of functions", () => {
+  it("wraps functions of functions, also of an object's", () => {
     const request = Object.assign((callback: (error: null, value: string) => void) => callback(null, "itself"), {
       get: (callback: (error: null, value: string) => void) => callback(null, "got"),
       version: 1,
     });
     const wrapped = Future.wrap(request);
-    expect([wrapped().get(), wrapped.getFuture().get(), wrapped.version]).toEqual(["itself", "got", 1]);
+    for (const one of [wrapped, Future.wrap({ request }).requestFuture]) {
+      expect([one().get(), one.getFuture().get(), one.version]).toEqual(["itself", "got", 1]);
+    }
   });
 
   it("refuses anything else", () => {

@@ -7,6 +7,7 @@ import { runWithLibraries } from "./support";
 // In each program `others` tells whether anything else has run since its fiber began, which it does at once.
 const around = `
   const { readFile } = require("node:fs");
+  const { createRequire } = require("node:module");
   const { setImmediate: turn } = require("node:timers/promises");
   const later = (value) => turn().then(() => turn(value));
   let others = false;
@@ -189,6 +190,95 @@ describeFibers("streamline-runtime", () => {
         length("/does/not/exist", (error, code) => console.log(error, code));
       });`;
     expect(await check(program)).toEqual(printing("null true true", "null ENOENT"));
+  });
+});
+
+describeFibers("asyncblock", () => {
+  it("waits for callbacks, in series and in parallel, and by futures", async () => {
+    const program = `
+      const asyncblock = installed("asyncblock");
+      const fs = require("node:fs");
+      asyncblock((flow) => {
+        for (const name of ["one", "two"]) readFile(__filename, "utf8", flow.add(name));
+        const both = flow.wait();
+        const size = flow.future(fs.stat(__filename, flow.callback()));
+        const text = flow.sync(readFile(__filename, "utf8", flow.callback()));
+        let code;
+        try { flow.sync(readFile("/does/not/exist", flow.callback())); } catch (error) { code = error.code; }
+        return [Object.keys(both).sort().join("+"), text.length === own, size.result.size > 0, code, others];
+      }, (error, result) => console.log(error, result.join()));`;
+    expect(await check(program)).toEqual(printing("null one+two,true,true,ENOENT,true"));
+  });
+});
+
+describeFibers("fiber-utils", () => {
+  it("wraps functions, ensures a fiber, and lets one in after the other", async () => {
+    const program = `
+      const { FiberUtils } = installed("fiber-utils");
+      const utils = new FiberUtils(require("fibers"), require("fibers/future"));
+      const read = utils.wrap(readFile);
+      const order = [];
+      const guarded = (name) => utils.ensure(() => utils.synchronize(order, "section", () => {
+        order.push(name + " enters");
+        utils.sleep(1);
+        order.push(name + " leaves");
+      }));
+      guarded("one");
+      guarded("two");
+      utils.ensure(() => {
+        let code;
+        try { read("/does/not/exist"); } catch (error) { code = error.code; }
+        utils.synchronize(order, "section", () => console.log(order.join(), read(__filename, "utf8").length === own, code, others));
+      });`;
+    expect(await check(program)).toEqual(printing("one enters,one leaves,two enters,two leaves true ENOENT true"));
+  });
+});
+
+describeFibers("f-streams", () => {
+  it("reads, maps and reduces streams that wait, and serves and asks by HTTP", async () => {
+    const program = `
+      const streams = installed("f-streams");
+      const { run, wait } = createRequire(installed.resolve("f-streams"))("f-promise");
+      run(() => {
+        const slowly = (value) => wait(later(value));
+        const squares = streams.arrayReader([1, 2, 3, 4, 5]).map((n) => slowly(n * n)).filter((n) => n % 2).toArray();
+        const lines = streams.textFileReader(__filename).transform(streams.linesParser()).reduce((count) => count + 1, 0);
+        const server = require("node:http").createServer(streams.httpListener((req, res) => {
+          res.writeHead(200, {});
+          res.end(slowly("asked for " + req.url));
+        }));
+        wait((callback) => server.listen(0, "127.0.0.1", callback));
+        const url = "http://127.0.0.1:" + server.address().port + "/path";
+        const response = streams.httpClient({ url, method: "GET" }).end().response();
+        return [squares.join("+"), lines > 5, response.statusCode, response.readAll(), others].join();
+      }).then(console.log).then(() => process.exit());`;
+    expect(await check(program)).toEqual(printing("1+9+25,true,200,asked for /path,true"));
+  });
+});
+
+describeFibers("common-node", () => {
+  it("runs CommonJS programs in blocking style: files, processes, threads, a JSGI server and its client", async () => {
+    const program = `
+      const { "fs-base": fs, httpclient, httpserver, subprocess, system } = installed("common-node");
+      const http = require("node:http");
+      const app = (request) => {
+        system.sleep(1);
+        return { status: 200, headers: {}, body: [request.method, request.pathInfo, " ", request.input.read().decodeToString()] };
+      };
+      const server = http.createServer(httpserver.jsgi(app)).listen(0, "127.0.0.1", () => system.spawn(() => {
+        const url = "http://127.0.0.1:" + server.address().port + "/path";
+        const answer = new httpclient.HttpClient({ url, method: "POST", body: ["a body"] }).finish();
+        const output = fs.open(__dirname + "/lines.txt", "w");
+        output.print("one").print("two").close();
+        const lines = fs.open(__dirname + "/lines.txt").readLines();
+        const numbers = system.parallel([2, 1].map((n) => () => { system.sleep(n); return n; }));
+        let message;
+        try { subprocess.command("sh", "-c", "echo no >&2; exit 3"); } catch (error) { message = error.message; }
+        console.log(answer.status, answer.body.read().decodeToString(), lines.join("").split("\\n").join());
+        console.log(subprocess.command("echo", "hello").trim(), message.split("\\n").join(), numbers.join(), others);
+        process.exit();
+      }));`;
+    expect(await check(program)).toEqual(printing("200 POST/path a body one,two,", "hello (3),no, 2,1 true"));
   });
 });
 

@@ -1,6 +1,8 @@
 // What the tests of the drop-ins share.
 import path from "node:path";
-import { hasFibers } from "../../support/fibers";
+import { describe } from "vitest";
+import { describeFibers, hasFibers } from "../../support/fibers";
+import { scratchProject } from "../../support/npm";
 import { type Outcome, type RunOptions, run } from "../../support/run";
 
 const root = path.join(__dirname, "..", "..", "..");
@@ -17,4 +19,21 @@ export function runWithLibraries(program: string, options: RunOptions = {}): Pro
   const head = `require("runtime/patch");
     const installed = require("node:module").createRequire(${JSON.stringify(path.join(root, "package.json"))});\n`;
   return run(head + program, options);
+}
+
+/**
+ * Tests with packages that are installed for them in a project of its own; without fibers, or if they cannot be installed,
+ * these are skipped, and why is said.
+ * @param tests is told in which folder the packages are
+ */
+export async function describeWithPackages(
+  name: string,
+  project: string,
+  dependencies: Record<string, string>,
+  tests: (modules: string) => void,
+): Promise<void> {
+  const directory = hasFibers ? await scratchProject(project, dependencies) : "";
+  if (directory === null) console.log(`${name}: skipped, it could not be installed`);
+  const describeHere = directory === null ? describe.skip : describeFibers;
+  describeHere(name, () => tests(path.join(directory ?? "", "node_modules")));
 }

@@ -1,0 +1,2 @@
+import Fiber = require("runtime/fibers");
+export = Fiber;

@@ -1,0 +1,2 @@
+import Future = require("runtime/fibers/future");
+export = Future;
