@@ -2,8 +2,9 @@
 import http = require("node:http");
 import net = require("node:net");
 
-import { expire, now } from "../../runtime/clock";
+import { type Expiry, expire, now } from "../../runtime/clock";
 import { AccessLog } from "./access-log";
+import { BACKLOG } from "./address";
 import { limitBody } from "./body-limit";
 import type { Engine } from "./engine";
 import type { Settings } from "./options";
@@ -12,6 +13,9 @@ import type { Settings } from "./options";
 const LAST_CALL = 500;
 /** How long it may take to send what the engine has answered in the end, in milliseconds. */
 const LAST_WORDS = 500;
+
+/** A turn of the event loop in which so many milliseconds went by tells nothing of who has come at its end. */
+const SHORT = 0.5;
 
 export class Front {
   /** To be listened with. */
@@ -24,8 +28,11 @@ export class Front {
   readonly #fresh = new Set<net.Socket>();
   /** Responses that have not ended. */
   readonly #open = new Set<http.ServerResponse>();
+  /** Connections that were ever accepted. */
+  #accepted = 0;
   #surplus = 0;
   #closing = false;
+  #deaf: Promise<void> | null = null;
   #closed: Promise<void> | null = null;
   #closesIdle = false;
   #sweeping = false;
@@ -39,6 +46,7 @@ export class Front {
       : http.createServer({ maxHeaderSize });
     this.#log = accessLog === undefined ? undefined : new AccessLog(accessLog, logFormat);
     this.server.on("connection", (socket: net.Socket) => {
+      this.#accepted++;
       this.#sockets.add(socket);
       socket.once("close", () => this.#sockets.delete(socket));
     });
@@ -61,28 +69,50 @@ export class Front {
   }
 
   /**
-   * Stops listening, and resolves when all requests have ended, those that `grace` milliseconds were too short for by force,
-   * and the access log is written. Each connection is closed with the response that is under way on it, or the next one. May
-   * be called again, with less grace.
+   * Stops listening, and resolves when all requests have ended, those that `grace` milliseconds were
+   * too short for by force, and the access log is written. Each connection is closed with the response that is under way on
+   * it, or the next one. May be called again, with less grace.
    * @param idle whether connections without a request are closed, or kept until their client, or Node's `keepAliveTimeout`,
    *   closes them
    */
   async close(grace: number, idle: "close" | "keep" = "close"): Promise<void> {
     const end = now() + grace;
-    this.#closed ??= this.#stopListening();
-    const timer = idle === "keep" ? null : expire(LAST_CALL, () => this.#closeIdle());
+    this.#deaf ??= this.#acceptLast();
+    this.#closed ??= this.#deaf.then(() => this.#stopListening());
+    let timer: Expiry | null = null;
+    if (idle === "close") {
+      void this.#deaf.then(() => {
+        timer = expire(LAST_CALL, () => void turns(2).then(() => this.#closeIdle())); // who has written by now is read
+      });
+    }
     await within(grace, this.#closed);
-    await this.#engine.close(Math.max(0, end - now()));
-    await within(LAST_WORDS, this.#closed);
+    const rest = Math.max(0, end - now());
+    const ended = this.#engine.close(rest);
+    await within(rest + LAST_WORDS, Promise.all([ended, this.#closed]));
+    await this.#deaf;
     for (const socket of this.#sockets) socket.destroy();
-    await this.#closed;
-    timer?.cancel();
+    await Promise.all([ended, this.#closed]);
+    (timer as Expiry | null)?.cancel();
+    await turns(2); // until all that was destroyed has closed, and is in the log
     await this.#log?.close();
+  }
+
+  /**
+   * Accepts all who wait for that: the system has made their connections already, and would reset them when the socket is
+   * closed. libuv accepts one a turn.
+   */
+  async #acceptLast(): Promise<void> {
+    let quiet = 0;
+    for (let turn = 0; quiet < 2 && turn < BACKLOG; turn++) {
+      const before = this.#accepted;
+      const begun = now();
+      await turns(1);
+      quiet = this.#accepted === before && now() - begun < SHORT ? quiet + 1 : 0;
+    }
   }
 
   /** Resolves when no connection is left. */
   async #stopListening(): Promise<void> {
-    await turns(2); // who waits to be accepted is
     this.#closing = true;
     for (const res of this.#open) if (!res.headersSent) res.shouldKeepAlive = false;
     await new Promise<void>((resolve) => {
@@ -122,7 +152,8 @@ export class Front {
   }
 }
 
-async function within(ms: number, promise: Promise<void>): Promise<void> {
+/** Resolves as `promise` does, or after `ms` milliseconds. */
+async function within(ms: number, promise: Promise<unknown>): Promise<void> {
   const late = new Promise<void>((resolve) => {
     const timer = expire(ms, resolve);
     promise.then(() => timer?.cancel());
