@@ -8,6 +8,7 @@ import { BACKLOG } from "./address";
 import { limitBody } from "./body-limit";
 import type { Engine } from "./engine";
 import type { Settings } from "./options";
+import { Upgrade } from "./upgrade";
 
 /** For how long idle connections are kept when a server is closed, in milliseconds: a request may be on its way already. */
 const LAST_CALL = 500;
@@ -28,6 +29,8 @@ export class Front {
   readonly #fresh = new Set<net.Socket>();
   /** Responses that have not ended. */
   readonly #open = new Set<http.ServerResponse>();
+  /** Upgrades whose connections are open. */
+  readonly #upgrades = new Set<Upgrade>();
   /** Connections that were ever accepted. */
   #accepted = 0;
   #surplus = 0;
@@ -56,6 +59,9 @@ export class Front {
     });
     this.server.on("request", (req, res) => this.#handle(req, res));
     this.server.on("checkContinue", (req, res) => this.#handle(req, res, () => res.writeContinue()));
+    // Without such a listener Node has them handled as other requests.
+    const { upgrade } = engine;
+    if (upgrade) this.server.on("upgrade", (...args) => this.#upgrade(new Upgrade(...args), upgrade));
   }
 
   /** How many there are. */
@@ -69,7 +75,7 @@ export class Front {
   }
 
   /**
-   * Stops listening, and resolves when all requests have ended, those that `grace` milliseconds were
+   * Stops listening, and resolves when all requests and upgraded connections have ended, those that `grace` milliseconds were
    * too short for by force, and the access log is written. Each connection is closed with the response that is under way on
    * it, or the next one. May be called again, with less grace.
    * @param idle whether connections without a request are closed, or kept until their client, or Node's `keepAliveTimeout`,
@@ -115,6 +121,7 @@ export class Front {
   async #stopListening(): Promise<void> {
     this.#closing = true;
     for (const res of this.#open) if (!res.headersSent) res.shouldKeepAlive = false;
+    for (const upgrade of this.#upgrades) upgrade.tellClosing();
     await new Promise<void>((resolve) => {
       // Not http's own way, which closes idle connections at once.
       net.Server.prototype.close.call(this.server, () => resolve());
@@ -131,6 +138,16 @@ export class Front {
     if (!limitBody(req, res, this.#maxBodySize)) return;
     prepare?.();
     this.#engine.handle(req, res);
+  }
+
+  #upgrade(upgrade: Upgrade, handle: (upgrade: Upgrade) => void): void {
+    const { socket } = upgrade;
+    this.#fresh.delete(socket as net.Socket);
+    this.#upgrades.add(upgrade);
+    socket.once("close", () => this.#upgrades.delete(upgrade));
+    this.#log?.watchUpgrade(upgrade);
+    handle(upgrade);
+    if (this.#closing) upgrade.tellClosing(); // when its handler has begun, and listens
   }
 
   #ended(res: http.ServerResponse): void {
@@ -153,7 +170,7 @@ export class Front {
 }
 
 /** Resolves as `promise` does, or after `ms` milliseconds. */
-async function within(ms: number, promise: Promise<unknown>): Promise<void> {
+export async function within(ms: number, promise: Promise<unknown>): Promise<void> {
   const late = new Promise<void>((resolve) => {
     const timer = expire(ms, resolve);
     promise.then(() => timer?.cancel());
