@@ -32,10 +32,12 @@ upgrade(req, socket, head, signal), too, that takes upgrades (WebSockets), in a 
   --access-log FILE       a line for each request; - is standard output (none)
   --log-format NAME       common or combined (combined)
   --load-timeout MS       that a process has to load the app, before it is ended (60000)
-  --grace MS              that requests and upgraded connections have to end at the end, before they are killed (30000)
+  --grace MS              that requests, upgraded connections, and then fibers that requests have left behind, have to end at the
+                          end, before they are killed (30000)
   --help                  this text
 
-SIGTERM and SIGINT (Ctrl-C) end it: it stops listening, lets requests end, and exits with 0; a second one ends it at once.
+SIGTERM and SIGINT (Ctrl-C) end it: it stops listening, lets requests and what they have spawned end, kills what is left, so that
+"finally" blocks run, and exits with 0; a second one ends it at once.
 SIGHUP reloads it: new workers, with the code that is there by then, take over before the old ones end.
 `;
 
