@@ -3,8 +3,8 @@ import http = require("node:http");
 import net = require("node:net");
 
 import { type Expiry, expire, now } from "../../runtime/clock";
+import { acceptLast } from "./accept-last";
 import { AccessLog } from "./access-log";
-import { BACKLOG } from "./address";
 import { limitBody } from "./body-limit";
 import type { Engine } from "./engine";
 import type { Settings } from "./options";
@@ -15,8 +15,12 @@ const LAST_CALL = 500;
 /** How long it may take to send what the engine has answered in the end, in milliseconds. */
 const LAST_WORDS = 500;
 
-/** A turn of the event loop in which so many milliseconds went by tells nothing of who has come at its end. */
-const SHORT = 0.5;
+export interface CloseOptions {
+  /** Whether connections without a request are closed, or kept until their client, or Node's `keepAliveTimeout`, closes them. */
+  idle?: "close" | "keep";
+  /** Whether others go on listening with the same socket. */
+  shared?: boolean;
+}
 
 export class Front {
   /** To be listened with. */
@@ -31,11 +35,9 @@ export class Front {
   readonly #open = new Set<http.ServerResponse>();
   /** Upgrades whose connections are open. */
   readonly #upgrades = new Set<Upgrade>();
-  /** Connections that were ever accepted. */
-  #accepted = 0;
   #surplus = 0;
   #closing = false;
-  #deaf: Promise<void> | null = null;
+  #accepted: Promise<void> | null = null;
   #closed: Promise<void> | null = null;
   #closesIdle = false;
   #sweeping = false;
@@ -49,7 +51,6 @@ export class Front {
       : http.createServer({ maxHeaderSize });
     this.#log = accessLog === undefined ? undefined : new AccessLog(accessLog, logFormat);
     this.server.on("connection", (socket: net.Socket) => {
-      this.#accepted++;
       this.#sockets.add(socket);
       socket.once("close", () => this.#sockets.delete(socket));
     });
@@ -78,16 +79,14 @@ export class Front {
    * Stops listening, and resolves when all requests and upgraded connections have ended, those that `grace` milliseconds were
    * too short for by force, and the access log is written. Each connection is closed with the response that is under way on
    * it, or the next one. May be called again, with less grace.
-   * @param idle whether connections without a request are closed, or kept until their client, or Node's `keepAliveTimeout`,
-   *   closes them
    */
-  async close(grace: number, idle: "close" | "keep" = "close"): Promise<void> {
+  async close(grace: number, { idle = "close", shared = false }: CloseOptions = {}): Promise<void> {
     const end = now() + grace;
-    this.#deaf ??= this.#acceptLast();
-    this.#closed ??= this.#deaf.then(() => this.#stopListening());
+    this.#accepted ??= acceptLast(this.server, shared);
+    this.#closed ??= this.#accepted.then(() => this.#stopListening());
     let timer: Expiry | null = null;
     if (idle === "close") {
-      void this.#deaf.then(() => {
+      void this.#accepted.then(() => {
         timer = expire(LAST_CALL, () => void turns(2).then(() => this.#closeIdle())); // who has written by now is read
       });
     }
@@ -95,26 +94,12 @@ export class Front {
     const rest = Math.max(0, end - now());
     const ended = this.#engine.close(rest);
     await within(rest + LAST_WORDS, Promise.all([ended, this.#closed]));
-    await this.#deaf;
+    await this.#accepted;
     for (const socket of this.#sockets) socket.destroy();
     await Promise.all([ended, this.#closed]);
     (timer as Expiry | null)?.cancel();
     await turns(2); // until all that was destroyed has closed, and is in the log
     await this.#log?.close();
-  }
-
-  /**
-   * Accepts all who wait for that: the system has made their connections already, and would reset them when the socket is
-   * closed. libuv accepts one a turn.
-   */
-  async #acceptLast(): Promise<void> {
-    let quiet = 0;
-    for (let turn = 0; quiet < 2 && turn < BACKLOG; turn++) {
-      const before = this.#accepted;
-      const begun = now();
-      await turns(1);
-      quiet = this.#accepted === before && now() - begun < SHORT ? quiet + 1 : 0;
-    }
   }
 
   /** Resolves when no connection is left. */

@@ -4,7 +4,7 @@ import fs = require("node:fs");
 import { patch } from "../../compat";
 import { now } from "../../runtime/clock";
 import { createEngine, engineName } from "./engines";
-import { Front, within } from "./front";
+import { type CloseOptions, Front, within } from "./front";
 import { endFibers, markResidents } from "./last-fibers";
 import { type Handle, listenWith } from "./listening-handle";
 import { isMessage, type Load, type Ready, type Start } from "./messages";
@@ -22,18 +22,18 @@ export function serveAsWorker(): void {
   for (const signal of ["SIGINT", "SIGHUP"] as const) process.on(signal, () => {});
   let front: Front | undefined;
   let grace = 0;
-  const stop = async (grace: number, idle: "close" | "keep") => {
+  const stop = async (grace: number, options: CloseOptions) => {
     if (front) {
       const end = now() + grace;
-      await within(grace + LAST_WORDS, front.close(grace, idle));
+      await within(grace + LAST_WORDS, front.close(grace, options));
       await endFibers(Math.max(0, end - now()));
     }
     process.exit();
   };
-  process.on("SIGTERM", () => void stop(grace, "close"));
+  process.on("SIGTERM", () => void stop(grace, { shared: true }));
   process.on("message", (message: unknown, handle: unknown) => {
     if (!isMessage(message)) return;
-    if (message.runtime === "stop") void stop(message.grace, message.idle);
+    if (message.runtime === "stop") void stop(message.grace, message);
     if (message.runtime === "shed") front?.shed(message.connections);
     if (message.runtime !== "start") return;
     const settings = settingsFor(message);

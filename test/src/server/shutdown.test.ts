@@ -25,12 +25,12 @@ async function freeze(pids: number[]): Promise<() => void> {
 }
 
 /** Sends a request on a connection that is made already; resolves with the first line of the answer, or an error's code. */
-async function firstLine(socket: net.Socket): Promise<string> {
+async function firstLine(socket: net.Socket, headers = ""): Promise<string> {
   let text = "";
   socket.setEncoding("latin1").on("data", (chunk) => {
     text += chunk;
   });
-  socket.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+  socket.write(`GET / HTTP/1.1\r\nHost: x\r\n${headers}\r\n`);
   try {
     await once(socket, "close");
   } catch (error) {
@@ -62,12 +62,45 @@ describe("connections that the system has made, and no worker has accepted yet",
     const to = socket ? { path: `${command.directory}.sock` } : { port: Number(new URL(url).port), host: "127.0.0.1" };
     const thaw = await freeze(childrenOf(command.pid));
     const sockets = await Promise.all(Array.from({ length: 300 }, () => connected(to)));
-    const lines = sockets.map(firstLine);
+    const lines = sockets.map((socket) => firstLine(socket));
     command.kill("SIGTERM");
     if (socket) await until(() => !existsSync(to.path as string)); // the supervisor has heard of it
     thaw();
     expect(new Set(await Promise.all(lines))).toEqual(new Set(["HTTP/1.1 200 OK"]));
     expect(await command.end).toEqual({ code: 0, signal: null });
+  });
+});
+
+describeFibers("while clients come all the time", () => {
+  /** How a client fares that connects, asks and is answered. */
+  const visit = async (to: net.NetConnectOpts): Promise<string> => {
+    let socket: net.Socket;
+    try {
+      socket = await connected(to);
+    } catch (error) {
+      return (error as NodeJS.ErrnoException).code ?? "";
+    }
+    return await firstLine(socket, "Connection: close\r\n");
+  };
+
+  it.runIf(process.platform === "linux").each([1, 2])("none is reset at SIGTERM, with workers: %i", async (workers) => {
+    for (let round = 0; round < 3; round++) {
+      const command = new Command({ "app.js": `module.exports = () => ({ status: 200 });` }, [
+        "--workers",
+        `${workers}`,
+      ]);
+      const to = { port: Number(new URL(await command.url()).port), host: "127.0.0.1" };
+      const ends = new Set<string>();
+      const come = async () => {
+        while (!ends.has("ECONNREFUSED")) ends.add(await visit(to));
+      };
+      const clients = Array.from({ length: 30 }, come);
+      await until(() => ends.size > 0);
+      command.kill("SIGTERM");
+      await Promise.all(clients);
+      expect(ends).toEqual(new Set(["HTTP/1.1 200 OK", "ECONNREFUSED"]));
+      await command.end;
+    }
   });
 });
 
