@@ -3,6 +3,7 @@ import http = require("node:http");
 
 import type { Duplex } from "node:stream";
 
+import { shielded } from "../../runtime/block";
 import { Fiber, newRecord } from "../../runtime/fiber";
 
 /**
@@ -46,7 +47,9 @@ export class Upgrade {
 
   /** The server is being closed: tells the handler, whose listeners may block. */
   tellClosing(): void {
-    const abort = () => this.#closing.abort(new DOMException("The server is being closed", "AbortError"));
+    const reason = new DOMException("The server is being closed", "AbortError");
+    // A fiber that is killed in a listener would end the process: what leaves one, Node throws where nobody catches it.
+    const abort = () => shielded(() => this.#closing.abort(reason));
     new Fiber(abort, {}, undefined, [], newRecord(`closing ${this.req.url}`)).start();
   }
 

@@ -110,6 +110,19 @@ describeFibers("WebSockets under runtime serve", () => {
     expect(await command.end).toEqual({ code: 0, signal: null });
   });
 
+  it("are cut after the grace period at the end, though a farewell is still under way", async () => {
+    const farewell = `signal.addEventListener("abort", () => { socket.send("soon"); sleepSync(3_600_000); });`;
+    const command = new Command({ "app.js": app("a", farewell) }, ["--grace", "200"]);
+    const { client, end } = await connect(await command.url());
+    const told = said(client);
+    command.kill("SIGTERM");
+    expect(await told).toBe("soon");
+    expect(await end).toBe("1006 ");
+    expect(await command.end).toEqual({ code: 0, signal: null });
+    expect(command.stderr).toMatch(/closing \/ \(\d+\) at .*app\.js/);
+    expect(command.stderr).not.toContain("FiberExit");
+  });
+
   it("go with a worker that dies, and can be had from the one in its place", async () => {
     const command = new Command({ "app.js": app("a") });
     const url = await command.url();
