@@ -7,6 +7,7 @@
         "runtime/native/cached_files.cc",
         "runtime/native/coroutine.cc",
         "runtime/native/datagram.cc",
+        "runtime/native/deafen.cc",
         "runtime/native/file_jobs.cc",
         "runtime/native/file_work.cc",
         "runtime/native/handoff.cc",

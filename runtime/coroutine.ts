@@ -66,6 +66,8 @@ export const enum State {
 interface Lease {
   readonly stack: number;
   readonly stackSize: number;
+  /** What runs on it. The two lead to each other, and are garbage together. */
+  coroutine: Coroutine | null;
 }
 
 /** What one coroutine is to run; not reachable from it once it runs. */
@@ -105,11 +107,16 @@ let shortage: Error | null = null; // why the last lease failed, until a stack i
 /** How often what has happened, to fibers only: not to the parts of one (`host`). */
 export const counts = { spawned: 0, ended: 0, switches: 0 };
 
-const leases = new FinalizationRegistry<Lease>(({ stack, stackSize }) => abandoned(stack, stackSize));
+const leases = new FinalizationRegistry<Pick<Lease, "stack" | "stackSize">>(({ stack, stackSize }) =>
+  abandoned(stack, stackSize),
+);
+/** By stack. */
+const weakLeases: (WeakRef<Lease> | undefined)[] = [];
 
 function newLease(stack: number, stackSize: number): Lease {
-  const lease = { stack, stackSize };
+  const lease: Lease = { stack, stackSize, coroutine: null };
   leases.register(lease, { stack, stackSize }, lease);
+  weakLeases[stack] = new WeakRef(lease);
   return lease;
 }
 
@@ -134,6 +141,7 @@ function takeLease(stackSize: number): Lease {
 /** The stack stays warm for another coroutine. Runs on that stack. */
 function returnLease(lease: Lease): void {
   leased--;
+  lease.coroutine = null;
   shortage = null;
   const next = starved.shift();
   if (next) schedule(next);
@@ -330,6 +338,7 @@ export abstract class Coroutine {
   #takeStack(): void {
     const lease = takeLease(this.stackSize);
     resources[lease.stack] = this.resource;
+    lease.coroutine = this;
     this.#lease = lease;
   }
 
@@ -377,6 +386,7 @@ export abstract class Coroutine {
   takeOver(stack: number): void {
     this.#task = null;
     this.#lease = newLease(stack, this.stackSize);
+    this.#lease.coroutine = this;
     this.state = State.Suspended;
   }
 
@@ -664,6 +674,19 @@ export function readyFibers(): Set<FiberRecord> {
 /** Fibers that have begun and not ended, whether they run or not. */
 export function begunFibers(): Set<FiberRecord> {
   return new Set(records.filter((record) => record !== undefined));
+}
+
+/** The same, and those that are about to begin, themselves. Whoever is not among them is garbage, and will be unwound as such. */
+export function livingFibers(): Set<Coroutine> {
+  const living = new Set<Coroutine>();
+  for (const runnable of [...waiting(), ...starved]) {
+    if (runnable instanceof Coroutine && runnable.state === State.Ready) living.add(runnable.root);
+  }
+  for (const [stack, record] of records.entries()) {
+    const coroutine = record && weakLeases[stack]?.deref()?.coroutine;
+    if (coroutine) living.add(coroutine.root);
+  }
+  return living;
 }
 
 // Stands in for the owner of a stack, to ask it where it is. (The owner itself is not kept anywhere, see above.)

@@ -49,7 +49,7 @@ function givenName(fn: { name: unknown }, { name = nameOf(fn) }: FiberOptions): 
 
 /** @internal */
 export function newRecord(name: string): FiberRecord {
-  return new FiberRecord(name, currentRoot()?.record.id ?? null);
+  return new FiberRecord(name, currentRoot()?.record ?? null);
 }
 
 let defaultStackSize = DEFAULT_STACK_SIZE;

@@ -83,6 +83,11 @@ export interface Addon {
    */
   sendTo(fd: number, bytes: NodeJS.ArrayBufferView, ip: string | undefined, port: number, isIPv6: boolean): number;
   /**
+   * Has a listening TCP socket, in whichever processes it is, hear of no further handshakes; who begins one tries again by
+   * and by. 0, or an error's negative number; undefined where there is no way.
+   */
+  deafen(fd: number): number | undefined;
+  /**
    * Begins work on files for this thread.
    * @param done a job has ended. An error, or the result; undefined if the job is for Node's own functions to do,
    * null if that is because it is no plain file.

@@ -39,3 +39,4 @@ export * from "./internal";
 export { type AppServer, serve } from "./server";
 export type { Answer, App, Body } from "./server/app";
 export type { ServeOptions } from "./server/options";
+export type { UpgradeHandler } from "./server/upgrade";

@@ -5,6 +5,7 @@
 #include "cached_files.h"
 #include "coroutine.h"
 #include "datagram.h"
+#include "deafen.h"
 #include "file_work.h"
 #include "origin.h"
 #include "readiness.h"
@@ -310,6 +311,7 @@ NODE_MODULE_INIT() {
           {"send", Send},
           {"receiveFrom", ReceiveFrom},
           {"sendTo", SendTo},
+          {"deafen", Deafen},
           {"fileWork", OpenFileWork},
           {"readiness", OpenReadiness},
       });

@@ -17,13 +17,19 @@ export class FiberRecord extends AsyncResource {
   #ends: (() => void)[] | null = null;
   /** Whether nothing could resume it any more, so that it is being unwound. */
   abandoned = false;
+  /** The id of the fiber that created it; null: the hub did. */
+  readonly parent: number | null;
+  /** Whether it belongs to what goes on for as long as the process does, as all do that it creates from then on. */
+  resident: boolean;
 
+  /** @param parent of the fiber that creates it; null: the hub does */
   constructor(
     public name: string,
-    /** The id of the fiber that created it; null: the hub did. */
-    readonly parent: number | null,
+    parent: FiberRecord | null,
   ) {
     super("FIBER");
+    this.parent = parent === null ? null : parent.id;
+    this.resident = parent?.resident ?? false;
   }
 
   /**

@@ -10,7 +10,8 @@ export const serveUsage = `Usage:
   runtime serve [options] FILE
 
 Serves the app that FILE exports, as module.exports or by default: Node's (req, res) => { ... }, so an Express app too; or
-(req) => ({ status, headers, body }), or a Response. CommonJS, an ES module, or TypeScript. The app may block.
+(req) => ({ status, headers, body }), or a Response. CommonJS, an ES module, or TypeScript. The app may block. If FILE exports
+upgrade(req, socket, head, signal), too, that takes upgrades (WebSockets), in a fiber; worker threads answer them with 501.
 
   --host HOST             the name or address to listen at (127.0.0.1)
   --port PORT             0 for one that is free (8000)
@@ -19,21 +20,24 @@ Serves the app that FILE exports, as module.exports or by default: Node's (req, 
   --tls-key FILE          and this private key; both in PEM
   --workers N             processes that serve (1)
   --engine NAME           fibers, a fiber for each request; workers, a thread; auto, fibers where there are any (auto)
-  --max-fibers N          requests that a process handles at the same time, with fibers (10000)
+  --max-fibers N          requests and upgrades that a process handles at the same time, with fibers (10000)
   --min-threads N         threads that a process always has, with workers
   --max-threads N         the most threads that a process has, with workers
   --max-queue N           requests that wait for a thread before others are answered with 503
   --request-timeout MS    from a request's head to the end of its response; then its fiber is killed, or its thread replaced,
-                          and the client gets 504, or is cut off if the response has begun (no limit)
+                          and the client gets 504, or is cut off if the response has begun; of an upgrade, to its answer
+                          (no limit)
   --max-header-size BYTES of a request's head; more is answered with 431 (16384)
   --max-body-size BYTES   of a request's body; more is answered with 413 (no limit)
   --access-log FILE       a line for each request; - is standard output (none)
   --log-format NAME       common or combined (combined)
   --load-timeout MS       that a process has to load the app, before it is ended (60000)
-  --grace MS              that requests have to end at the end, before they are killed (30000)
+  --grace MS              that requests, upgraded connections, and then fibers that requests have left behind, have to end at the
+                          end, before they are killed (30000)
   --help                  this text
 
-SIGTERM and SIGINT (Ctrl-C) end it: it stops listening, lets requests end, and exits with 0; a second one ends it at once.
+SIGTERM and SIGINT (Ctrl-C) end it: it stops listening, lets requests and what they have spawned end, kills what is left, so that
+"finally" blocks run, and exits with 0; a second one ends it at once.
 SIGHUP reloads it: new workers, with the code that is there by then, take over before the old ones end.
 `;
 

@@ -3,9 +3,12 @@ import fs = require("node:fs");
 
 import type http = require("node:http");
 
+import type { Socket } from "node:net";
+
 import { Writable } from "node:stream";
 
 import { expire } from "../../runtime/clock";
+import type { Upgrade } from "./upgrade";
 
 export type LogFormat = "common" | "combined";
 
@@ -39,18 +42,24 @@ export class AccessLog {
 
   /** Has a line written when a response ends, in whatever way. */
   watch(req: Request, res: Response): void {
-    const { method, url, httpVersion } = req;
-    const address = req.socket.remoteAddress ?? "-";
-    const begun = new Date();
+    const prefix = beginningOf(req);
     const sent = countBytes(res);
-    res.once("close", () => {
-      if (this.#broken) return;
-      const status = res.headersSent ? res.statusCode : CLIENT_GONE;
-      const line =
-        `${address} - ${userOf(req)} [${timestamp(begun)}] "${escaped(`${method} ${url}`)} HTTP/${httpVersion}" ` +
-        `${status} ${sent() || "-"}`;
-      this.#lines.write(this.#format === "common" ? `${line}\n` : `${line} ${clientOf(req)}\n`);
-    });
+    res.once("close", () => this.#write(req, prefix, res.headersSent ? res.statusCode : CLIENT_GONE, sent()));
+  }
+
+  /** The same, when the connection of an upgrade ends: with the status of the answer, and all bytes that were sent. */
+  watchUpgrade(upgrade: Upgrade): void {
+    const { req } = upgrade;
+    const socket = upgrade.socket as Socket;
+    const prefix = beginningOf(req);
+    const before = socket.bytesWritten;
+    socket.once("close", () => this.#write(req, prefix, upgrade.status ?? CLIENT_GONE, socket.bytesWritten - before));
+  }
+
+  #write(req: Request, prefix: string, status: number, bytes: number): void {
+    if (this.#broken) return;
+    const line = `${prefix} ${status} ${bytes || "-"}`;
+    this.#lines.write(this.#format === "common" ? `${line}\n` : `${line} ${clientOf(req)}\n`);
   }
 
   /** Resolves when all lines are written. */
@@ -98,6 +107,13 @@ class Appender extends Writable {
 }
 
 type Done = (error?: Error | null) => void;
+
+/** What is known of a request when it comes. */
+function beginningOf(req: Request): string {
+  const { method, url, httpVersion } = req;
+  const address = req.socket.remoteAddress ?? "-";
+  return `${address} - ${userOf(req)} [${timestamp(new Date())}] "${escaped(`${method} ${url}`)} HTTP/${httpVersion}"`;
+}
 
 /** Counts the bytes of a response's body. */
 function countBytes(res: Response): () => number {

@@ -4,6 +4,7 @@ import type http = require("node:http");
 import { checkFunction, invalidReturn } from "../../runtime/errors";
 import { fail } from "./failure";
 import { respond } from "./respond";
+import type { UpgradeHandler } from "./upgrade";
 
 /** A body in one piece, or one by one: each item is sent as it comes. */
 export type Body =
@@ -36,8 +37,10 @@ export interface Answer {
  * - Node's: `app(req, res)` answers by `res`, as a handler of `http.createServer` does. So an Express app is one. What it
  *   returns does not matter, but that a promise which it returns is looked at for failures.
  * - WSGI's: `app(req)` returns an `Answer`, or a `Response`, or a promise of one.
+ *
+ * If it has a property `upgrade`, or its module exports one, that takes upgrades: WebSockets.
  */
-export type App = (req: http.IncomingMessage, res: http.ServerResponse) => unknown;
+export type App = ((req: http.IncomingMessage, res: http.ServerResponse) => unknown) & { upgrade?: UpgradeHandler };
 
 /**
  * One handler in blocking style for an app in either style. It throws what the app throws before it returns, or while it

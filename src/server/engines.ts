@@ -22,11 +22,15 @@ export function engineName({ engine }: Settings): EngineName {
 export async function createEngine(app: App | string | URL, settings: Settings): Promise<Engine> {
   const { maxFibers, requestTimeout } = settings;
   if (engineName(settings) === "fibers") {
-    const loaded = typeof app === "function" ? app : await loadApp(pathOf(app));
-    return createFibersEngine(loaded, { maxFibers, requestTimeout });
+    const loaded = typeof app === "function" ? { app, upgrade: app.upgrade } : await loadApp(pathOf(app));
+    const { upgrade = loaded.upgrade } = settings;
+    return createFibersEngine(loaded.app, { upgrade, maxFibers, requestTimeout });
   }
   if (typeof app === "function") {
     throw invalidArgument("app", 'the path or URL of a file, for the engine "workers" to load it in its threads', app);
+  }
+  if (settings.upgrade !== undefined) {
+    throw invalidArgument("options.upgrade", 'left out for the engine "workers", which takes none', settings.upgrade);
   }
   const { createWorkersEngine } = require("./workers") as typeof import("./workers");
   const { minThreads: min, maxThreads: max, maxQueue } = settings;

@@ -9,7 +9,7 @@ type Response = http.ServerResponse;
 /** The handler has failed: says so in the log, with the error's stack, and to the client: 500, or the connection is cut. */
 export function fail(req: Request, res: Response, error: unknown): void {
   // Who writes hears of a client that has left before the connection itself does.
-  if (left.has(codeOf(error)) && !hasGone(res)) setImmediate(conclude, req, res, error);
+  if (mayHaveLeft(error) && !hasGone(res)) setImmediate(conclude, req, res, error);
   else conclude(req, res, error);
 }
 
@@ -57,6 +57,11 @@ const left = new Set([
 function isKnown(res: Response, error: unknown): boolean {
   const code = codeOf(error);
   return code === BODY_TOO_LARGE || (left.has(code) && hasGone(res));
+}
+
+/** Whether it is what blocking calls throw when a client has gone; or somebody else, whom the handler talks to. */
+export function mayHaveLeft(error: unknown): boolean {
+  return left.has(codeOf(error));
 }
 
 function codeOf(error: unknown): string {

@@ -2,16 +2,25 @@
 import http = require("node:http");
 import net = require("node:net");
 
-import { expire, now } from "../../runtime/clock";
+import { type Expiry, expire, now } from "../../runtime/clock";
+import { acceptLast } from "./accept-last";
 import { AccessLog } from "./access-log";
 import { limitBody } from "./body-limit";
 import type { Engine } from "./engine";
 import type { Settings } from "./options";
+import { Upgrade } from "./upgrade";
 
 /** For how long idle connections are kept when a server is closed, in milliseconds: a request may be on its way already. */
 const LAST_CALL = 500;
 /** How long it may take to send what the engine has answered in the end, in milliseconds. */
 const LAST_WORDS = 500;
+
+export interface CloseOptions {
+  /** Whether connections without a request are closed, or kept until their client, or Node's `keepAliveTimeout`, closes them. */
+  idle?: "close" | "keep";
+  /** Whether others go on listening with the same socket. */
+  shared?: boolean;
+}
 
 export class Front {
   /** To be listened with. */
@@ -24,8 +33,11 @@ export class Front {
   readonly #fresh = new Set<net.Socket>();
   /** Responses that have not ended. */
   readonly #open = new Set<http.ServerResponse>();
+  /** Upgrades whose connections are open. */
+  readonly #upgrades = new Set<Upgrade>();
   #surplus = 0;
   #closing = false;
+  #accepted: Promise<void> | null = null;
   #closed: Promise<void> | null = null;
   #closesIdle = false;
   #sweeping = false;
@@ -48,6 +60,9 @@ export class Front {
     });
     this.server.on("request", (req, res) => this.#handle(req, res));
     this.server.on("checkContinue", (req, res) => this.#handle(req, res, () => res.writeContinue()));
+    // Without such a listener Node has them handled as other requests.
+    const { upgrade } = engine;
+    if (upgrade) this.server.on("upgrade", (...args) => this.#upgrade(new Upgrade(...args), upgrade));
   }
 
   /** How many there are. */
@@ -61,30 +76,37 @@ export class Front {
   }
 
   /**
-   * Stops listening, and resolves when all requests have ended, those that `grace` milliseconds were too short for by force,
-   * and the access log is written. Each connection is closed with the response that is under way on it, or the next one. May
-   * be called again, with less grace.
-   * @param idle whether connections without a request are closed, or kept until their client, or Node's `keepAliveTimeout`,
-   *   closes them
+   * Stops listening, and resolves when all requests and upgraded connections have ended, those that `grace` milliseconds were
+   * too short for by force, and the access log is written. Each connection is closed with the response that is under way on
+   * it, or the next one. May be called again, with less grace.
    */
-  async close(grace: number, idle: "close" | "keep" = "close"): Promise<void> {
+  async close(grace: number, { idle = "close", shared = false }: CloseOptions = {}): Promise<void> {
     const end = now() + grace;
-    this.#closed ??= this.#stopListening();
-    const timer = idle === "keep" ? null : expire(LAST_CALL, () => this.#closeIdle());
+    this.#accepted ??= acceptLast(this.server, shared);
+    this.#closed ??= this.#accepted.then(() => this.#stopListening());
+    let timer: Expiry | null = null;
+    if (idle === "close") {
+      void this.#accepted.then(() => {
+        timer = expire(LAST_CALL, () => void turns(2).then(() => this.#closeIdle())); // who has written by now is read
+      });
+    }
     await within(grace, this.#closed);
-    await this.#engine.close(Math.max(0, end - now()));
-    await within(LAST_WORDS, this.#closed);
+    const rest = Math.max(0, end - now());
+    const ended = this.#engine.close(rest);
+    await within(rest + LAST_WORDS, Promise.all([ended, this.#closed]));
+    await this.#accepted;
     for (const socket of this.#sockets) socket.destroy();
-    await this.#closed;
-    timer?.cancel();
+    await Promise.all([ended, this.#closed]);
+    (timer as Expiry | null)?.cancel();
+    await turns(2); // until all that was destroyed has closed, and is in the log
     await this.#log?.close();
   }
 
   /** Resolves when no connection is left. */
   async #stopListening(): Promise<void> {
-    await turns(2); // who waits to be accepted is
     this.#closing = true;
     for (const res of this.#open) if (!res.headersSent) res.shouldKeepAlive = false;
+    for (const upgrade of this.#upgrades) upgrade.tellClosing();
     await new Promise<void>((resolve) => {
       // Not http's own way, which closes idle connections at once.
       net.Server.prototype.close.call(this.server, () => resolve());
@@ -101,6 +123,16 @@ export class Front {
     if (!limitBody(req, res, this.#maxBodySize)) return;
     prepare?.();
     this.#engine.handle(req, res);
+  }
+
+  #upgrade(upgrade: Upgrade, handle: (upgrade: Upgrade) => void): void {
+    const { socket } = upgrade;
+    this.#fresh.delete(socket as net.Socket);
+    this.#upgrades.add(upgrade);
+    socket.once("close", () => this.#upgrades.delete(upgrade));
+    this.#log?.watchUpgrade(upgrade);
+    handle(upgrade);
+    if (this.#closing) upgrade.tellClosing(); // when its handler has begun, and listens
   }
 
   #ended(res: http.ServerResponse): void {
@@ -122,7 +154,8 @@ export class Front {
   }
 }
 
-async function within(ms: number, promise: Promise<void>): Promise<void> {
+/** Resolves as `promise` does, or after `ms` milliseconds. */
+export async function within(ms: number, promise: Promise<unknown>): Promise<void> {
   const late = new Promise<void>((resolve) => {
     const timer = expire(ms, resolve);
     promise.then(() => timer?.cancel());

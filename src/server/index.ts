@@ -21,10 +21,10 @@ export interface AppServer {
   /** What runs the app. */
   readonly engine: EngineName;
   /**
-   * Stops listening, lets requests end, and closes connections that stay idle for half a second. After `grace` milliseconds
-   * (default: the server's) the fibers of those that have not are killed: their clients get 503, or their connections are
-   * cut. To call it again changes nothing.
-   * @returns a promise, for `wait` or `await`; settles when all requests have ended
+   * Stops listening, lets requests and upgraded connections end, and closes connections that stay idle for half a second. After
+   * `grace` milliseconds (default: the server's) the fibers of those that have not are killed: their clients get 503, or
+   * their connections are cut. To call it again changes nothing.
+   * @returns a promise, for `wait` or `await`; settles when all requests have ended; not what they have spawned
    */
   close(options?: { grace?: number }): Promise<void>;
 }

@@ -10,10 +10,17 @@ import { Fiber } from "../../runtime/fiber";
 import { importFile } from "../import-file";
 import { provideTypeScript } from "../run";
 import type { App } from "./app";
+import type { UpgradeHandler } from "./upgrade";
 
 /** The path of a file that is given by its path or URL. */
 export function pathOf(file: string | URL): string {
   return file instanceof URL || file.startsWith("file:") ? fileURLToPath(file) : path.resolve(file);
+}
+
+export interface Loaded {
+  app: App;
+  /** What the file exports by that name, or the app has. */
+  upgrade: UpgradeHandler | undefined;
 }
 
 /**
@@ -21,14 +28,16 @@ export function pathOf(file: string | URL): string {
  * module, or TypeScript. It is not the main module.
  * @throws ERR_NO_APP if it exports no function; what loading it throws
  */
-export async function loadApp(file: string): Promise<App> {
+export async function loadApp(file: string): Promise<Loaded> {
   const require = Module.createRequire(file);
   const filename = require.resolve(file);
   const byTsx = provideTypeScript(filename); // which has it required, whatever it is
   const exports = await load(require, filename, byTsx);
-  const app = [exports, defaultOf(exports), defaultOf(defaultOf(exports))].find((one) => typeof one === "function");
+  const candidates = [exports, defaultOf(exports), defaultOf(defaultOf(exports))];
+  const app = candidates.find(isFunction);
   if (app === undefined) throw noApp(file);
-  return app as App;
+  const upgrade = candidates.map((one) => (one as { upgrade?: unknown } | null | undefined)?.upgrade).find(isFunction);
+  return { app: app as App, upgrade: upgrade as UpgradeHandler | undefined };
 }
 
 async function load(require: NodeJS.Require, filename: string, byTsx: boolean): Promise<unknown> {
@@ -41,6 +50,10 @@ async function load(require: NodeJS.Require, filename: string, byTsx: boolean): 
     if (!asynchronous.has((error as CodedError | undefined)?.code ?? "")) throw error;
     return importFile(filename);
   }
+}
+
+function isFunction(value: unknown): boolean {
+  return typeof value === "function";
 }
 
 /** What an ES module is not required for: this Node cannot, or it has a top-level await. */

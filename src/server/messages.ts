@@ -22,6 +22,7 @@ export interface Stop {
   runtime: "stop";
   grace: number;
   idle: "close" | "keep";
+  shared: boolean;
 }
 
 /** From a worker: it listens. */

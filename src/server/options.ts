@@ -1,8 +1,9 @@
 // What can be chosen about a server, and what must be right about it.
 import type { SecureContextOptions, TlsOptions } from "node:tls";
 
-import { checkCount, checkDuration, invalidArgument, outOfRange } from "../../runtime/errors";
+import { checkCount, checkDuration, checkFunction, invalidArgument, outOfRange } from "../../runtime/errors";
 import type { LogFormat } from "./access-log";
+import type { UpgradeHandler } from "./upgrade";
 
 export type EngineName = "fibers" | "workers";
 
@@ -20,6 +21,11 @@ export interface ServeOptions {
    * given by its file). Default "auto": fibers where there are any.
    */
   engine?: EngineName | "auto";
+  /**
+   * Takes upgrades: `upgrade(req, socket, head, signal)`, in a fiber. Default: what the app's file exports by that name, or
+   * the app has; else a request for an upgrade is one as any other. For the engine "fibers".
+   */
+  upgrade?: UpgradeHandler;
   /** How many handlers may be under way; requests above that wait for their turn. For the engine "fibers". Default 10,000. */
   maxFibers?: number;
   /** Threads that are always there. For the engine "workers". */
@@ -30,7 +36,8 @@ export interface ServeOptions {
   maxQueue?: number;
   /**
    * Milliseconds from a request's head to the end of its response. After that its fiber is killed, or its thread is replaced,
-   * and the client gets 504; if a part of the response has been sent, the connection is cut. Default Infinity: no limit.
+   * and the client gets 504; if a part of the response has been sent, the connection is cut. Of an upgrade, to the answer.
+   * Default Infinity: no limit.
    */
   requestTimeout?: number;
   /** Bytes that a request's head may have; more is answered with 431. Default 16,384, as in Node. */
@@ -41,7 +48,7 @@ export interface ServeOptions {
   accessLog?: string;
   /** "common", or "combined", with referer and user agent. Default "combined". */
   logFormat?: LogFormat;
-  /** Milliseconds that requests have to end after `close`; what has not is killed. Default 30,000. */
+  /** Milliseconds that requests, and upgraded connections, have to end after `close`; what has not is killed. Default 30,000. */
   grace?: number;
 }
 
@@ -67,6 +74,7 @@ const checks: Record<keyof ServeOptions, Check> = {
   port: checkPort,
   socket: checkText,
   tls: checkObject,
+  upgrade: checkFunction,
   engine: oneOf("auto", "fibers", "workers"),
   maxFibers: atLeast(1),
   minThreads: atLeast(0),

@@ -93,7 +93,7 @@ class Supervisor {
     const members = Array.from({ length: this.#start.workers }, () => this.#fork());
     const served = await Promise.all(members.map(({ ready }) => ready));
     if (served.every(Boolean)) return members;
-    for (const member of members) member.stop(this.#grace, "keep"); // it may have requests by now
+    for (const member of members) member.stop({ grace: this.#grace, idle: "keep", shared: true }); // it may have requests by now
     return null;
   }
 
@@ -151,7 +151,8 @@ class Supervisor {
     if (this.#stopping !== null) return;
     if (fresh === null) report("the new workers could not be started: the old ones go on");
     else {
-      for (const member of this.#staying) if (!fresh.includes(member)) member.stop(this.#grace, "keep");
+      for (const member of this.#staying)
+        if (!fresh.includes(member)) member.stop({ grace: this.#grace, idle: "keep", shared: true });
       report("reloaded");
     }
     this.#fill();
@@ -168,7 +169,7 @@ class Supervisor {
     this.#stopping = signal;
     this.#handle.close(); // the workers close theirs; and a Unix socket is removed
     if (this.#members.size === 0) process.exit(0);
-    for (const member of this.#members) member.stop(this.#grace, "close");
+    for (const member of this.#members) member.stop({ grace: this.#grace, idle: "close", shared: false });
   }
 }
 
@@ -226,10 +227,10 @@ class Member {
     if (this.#worker.isConnected()) this.#worker.send(message);
   }
 
-  stop(grace: number, idle: Stop["idle"]): void {
+  stop(how: Omit<Stop, "runtime">): void {
     this.#leave();
-    this.send({ runtime: "stop", grace, idle });
-    const timer = expire(grace + SLACK, () => this.kill());
+    this.send({ runtime: "stop", ...how });
+    const timer = expire(how.grace + SLACK, () => this.kill());
     this.gone.then(() => timer?.cancel());
   }
 

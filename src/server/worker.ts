@@ -2,14 +2,18 @@
 import fs = require("node:fs");
 
 import { patch } from "../../compat";
+import { now } from "../../runtime/clock";
 import { createEngine, engineName } from "./engines";
-import { Front } from "./front";
+import { type CloseOptions, Front, within } from "./front";
+import { endFibers, markResidents } from "./last-fibers";
 import { type Handle, listenWith } from "./listening-handle";
 import { isMessage, type Load, type Ready, type Start } from "./messages";
 import { type Settings, settingsOf } from "./options";
 
 /** How often a worker tells the supervisor how many connections it has, in milliseconds. */
 const TELL_EVERY = 1000;
+/** How much longer than the grace period requests may take that were killed, in milliseconds, for their `finally` blocks. */
+const LAST_WORDS = 750;
 
 /** @internal Serves what the supervisor's first message names, until it is told to stop. */
 export function serveAsWorker(): void {
@@ -18,14 +22,18 @@ export function serveAsWorker(): void {
   for (const signal of ["SIGINT", "SIGHUP"] as const) process.on(signal, () => {});
   let front: Front | undefined;
   let grace = 0;
-  const stop = async (within: number, idle: "close" | "keep") => {
-    await front?.close(within, idle);
+  const stop = async (grace: number, options: CloseOptions) => {
+    if (front) {
+      const end = now() + grace;
+      await within(grace + LAST_WORDS, front.close(grace, options));
+      await endFibers(Math.max(0, end - now()));
+    }
     process.exit();
   };
-  process.on("SIGTERM", () => void stop(grace, "close"));
+  process.on("SIGTERM", () => void stop(grace, { shared: true }));
   process.on("message", (message: unknown, handle: unknown) => {
     if (!isMessage(message)) return;
-    if (message.runtime === "stop") void stop(message.grace, message.idle);
+    if (message.runtime === "stop") void stop(message.grace, message);
     if (message.runtime === "shed") front?.shed(message.connections);
     if (message.runtime !== "start") return;
     const settings = settingsFor(message);
@@ -56,6 +64,7 @@ function settingsFor({ options, tls }: Start): Settings {
 
 async function open(file: string, settings: Settings, handle: Handle): Promise<Front> {
   const front = new Front(await createEngine(file, settings), settings);
+  markResidents();
   await new Promise<void>((resolve, reject) => {
     front.server.once("error", reject);
     front.server.once("listening", () => {

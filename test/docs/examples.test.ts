@@ -51,7 +51,7 @@ beforeAll(() => {
   const modules = path.join(directory, "node_modules");
   mkdirSync(path.join(modules, "deasync"), { recursive: true });
   symlinkSync(root, path.join(modules, "runtime"));
-  for (const name of ["meteor-promise", "synckit"])
+  for (const name of ["meteor-promise", "synckit", "ws"])
     symlinkSync(path.join(root, "node_modules", name), path.join(modules, name));
   writeFileSync(path.join(modules, "deasync", "index.js"), `module.exports = require("runtime/deasync");`);
   writeFileSync(path.join(directory, "a.txt"), "hello\n");

@@ -22,6 +22,7 @@ import {
 import { LinkedList, type Place } from "../../../runtime/sync/linked-list";
 import type { Engine } from "../engine";
 import { logFailure, refuse } from "../failure";
+import { asksForUpgrade } from "../upgrade";
 import { Exchange } from "./exchange";
 import { Thread, type ThreadObserver } from "./thread";
 
@@ -92,6 +93,8 @@ class Scheduler implements WorkersEngine, ThreadObserver {
   /** The one that was busy last is busy next, so that those which are not needed stay idle. */
   readonly #idle: Thread[] = [];
   #everLoaded = false;
+  /** The app would take upgrades. */
+  #refusesUpgrades = false;
   readonly #idleTimers = new Map<Thread, Expiry | null>();
   readonly #waiting = new LinkedList<Exchange>();
   #starting = 0;
@@ -118,6 +121,10 @@ class Scheduler implements WorkersEngine, ThreadObserver {
   }
 
   handle(req: http.IncomingMessage, res: http.ServerResponse): void {
+    if (this.#refusesUpgrades && asksForUpgrade(req)) {
+      refuse(res, 501);
+      return;
+    }
     const thread = this.#closing === null ? this.#idle.pop() : undefined;
     if (thread === undefined && !this.#mayWait) {
       refuse(res, 503, this.#closing ? { ...LATER, connection: "close" } : LATER);
@@ -172,7 +179,11 @@ class Scheduler implements WorkersEngine, ThreadObserver {
     return (size < least && this.#closing === null) || this.#waiting.size > this.#starting;
   }
 
-  loaded(thread: Thread): void {
+  loaded(thread: Thread, upgrades: boolean): void {
+    if (upgrades && !this.#refusesUpgrades) {
+      this.#refusesUpgrades = true;
+      console.error(`${this.#file} takes upgrades, which the engine "workers" cannot: their clients get 501`);
+    }
     if (thread.leaving) return;
     this.#starting--;
     this.#failures = 0;

@@ -63,7 +63,8 @@ export interface SocketFacts {
 }
 
 export type FromThread =
-  | { type: "loaded" }
+  /** The app, and whether it would take upgrades, which no thread can. */
+  | { type: "loaded"; upgrades: boolean }
   | Output
   /** So many bytes of the request's body have been taken. */
   | { type: "took"; bytes: number }

@@ -18,7 +18,7 @@ const LAST_WORDS = 1000;
 
 export interface ThreadObserver {
   /** It has loaded the app. */
-  loaded(thread: Thread): void;
+  loaded(thread: Thread, upgrades: boolean): void;
   /** It has done with its request. */
   done(thread: Thread): void;
   /** It has ended. The error is what went uncaught in it, if that was why. */
@@ -73,7 +73,7 @@ export class Thread {
     if (message.type === "loaded") {
       this.loaded = true;
       this.#worker.unref();
-      this.#observer.loaded(this);
+      this.#observer.loaded(this, message.upgrades);
     } else if (message.type === "done") this.#observer.done(this);
     else this.exchange?.receive(message);
   }

@@ -137,6 +137,14 @@ describeFibers("serve", () => {
     agent.destroy();
   });
 
+  it("serves who waits to be accepted when it is closed", async () => {
+    const server = await started(() => ({ body: "hi" }));
+    const asked = Array.from({ length: 200 }, () => ask(server.url)); // the system has made all connections before it polls
+    await new Promise(process.nextTick);
+    await server.close();
+    for (const answer of asked) expect((await answer).body).toBe("hi");
+  });
+
   it("closes connections that are idle, and those that have never been used", async () => {
     const server = await started(() => ({}));
     const { port } = server.address as net.AddressInfo;

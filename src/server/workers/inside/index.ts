@@ -20,7 +20,8 @@ export async function runThread(): Promise<void> {
   teachRequests();
   teachResponses();
   const link = new Link(port, shared);
-  const handler = handlerOf(await loadApp(file));
+  const { app, upgrade } = await loadApp(file);
+  const handler = handlerOf(app);
   let handling: Handling | null = null;
   link.listen((message) => {
     if (message.type === "exit") process.exit();
@@ -32,5 +33,5 @@ export async function runThread(): Promise<void> {
       handling.run(handler);
     }
   });
-  link.post({ type: "loaded" });
+  link.post({ type: "loaded", upgrades: upgrade !== undefined });
 }
