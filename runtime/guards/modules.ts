@@ -96,7 +96,7 @@ export function guardModules(): void {
         const own = record && beginLoad(this, record);
         try {
           Reflect.apply(original, this, args);
-          this.exports = guardTransactions(this.filename, this.exports);
+          guardTransactions(this);
         } finally {
           if (own !== null) endLoad(this, own);
         }

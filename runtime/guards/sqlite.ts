@@ -50,13 +50,13 @@ interface Database {
   close(): void;
 }
 
-/** What a module's exports are replaced with, now that it is loaded. */
-export function guardTransactions(filename: string, exports: unknown): unknown {
-  if (!transaction.test(filename) || typeof exports !== "function") return exports;
-  const original = exports as AnyFunction;
-  return disguise(function (this: unknown, ...args) {
+/** Replaces what a module exports that has been loaded, if it is the one that makes transactions. */
+export function guardTransactions(module: NodeJS.Module): void {
+  if (!transaction.test(module.filename)) return;
+  const original = module.exports as AnyFunction;
+  module.exports = disguise(function (this: unknown, ...args: unknown[]) {
     const [fn, ...rest] = args;
-    return Reflect.apply(original, this, [typeof fn === "function" ? inOneGo(fn) : fn, ...rest]);
+    return Reflect.apply(original, this, [typeof fn === "function" ? inOneGo(fn as AnyFunction) : fn, ...rest]);
   }, original);
 }
 

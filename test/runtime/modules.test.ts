@@ -68,6 +68,15 @@ describeFibers("require() in a fiber", () => {
     });
   });
 
+  it("loads modules whose exports cannot be set, in a fiber and out of one", async () => {
+    const fixed = `Object.defineProperty(module, "exports", { get: () => "computed" });`;
+    const program = `
+      const { spawn } = require("runtime");
+      console.log(require("./a.cjs"));
+      spawn(() => console.log(require("./b.cjs")));`;
+    expect(await run(program, { files: { "a.cjs": fixed, "b.cjs": fixed } })).toEqual(printing("computed", "computed"));
+  });
+
   it("takes no module for half-loaded that one only hands on", async () => {
     const program = `
       const { sleep, spawn } = require("runtime");
