@@ -1,4 +1,5 @@
 // Remedies for the places where a stack must not be left half-way. Each file tells what would happen without it.
+import { forgoFibers } from "../coroutine";
 import { guardAddons } from "./addons";
 import { guardArrayJoin } from "./array-join";
 import { guardAsyncScopes } from "./async-scope";
@@ -17,6 +18,10 @@ let installed = false;
 export function installGuards(): void {
   if (installed) return;
   installed = true;
+  if (Object.isFrozen(Array.prototype)) {
+    forgoFibers("built-in objects are frozen (--frozen-intrinsics), so what would abort V8 cannot be prevented");
+    return;
+  }
   guardAsyncScopes();
   guardArrayJoin();
   guardModules();

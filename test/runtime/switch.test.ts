@@ -50,6 +50,18 @@ describe("info()", () => {
     expect(await run(program)).toEqual(printing("true true 600 fibers later"));
   });
 
+  it("tells that there are no fibers where built-in objects are frozen; all else works", async () => {
+    const program = `
+      require("runtime/patch");
+      const { info, spawn } = require("runtime");
+      const codeOf = (fn) => { try { fn(); } catch ({ code }) { return code; } };
+      const { switch: name, reason } = info();
+      require("node:timers").sleepSync(1);
+      console.log(name, reason.includes("--frozen-intrinsics"), codeOf(() => spawn(() => {})));`;
+    const outcome = await run(program, { flags: ["--no-warnings", "--frozen-intrinsics"] });
+    expect(outcome).toEqual(printing("none true ERR_NO_FIBERS"));
+  });
+
   it("tells the best switch of the machine where none is forced", async () => {
     const program = `
       const { info } = require("runtime");
