@@ -10,6 +10,9 @@ import { sleepSync } from "../timers";
 const { clearImmediate, clearTimeout, setImmediate, setTimeout } =
   require("node:timers") as typeof import("node:timers");
 
+/** So many sleeps in a row look like a loop. */
+const MANY_SLEEPS = 100;
+
 /** After so many turns of the event loop, `loopWhile` gives the thread a rest between two. */
 const EAGER_TURNS = 100;
 
@@ -94,6 +97,23 @@ function rest(): void {
  */
 function sleep(ms: number): void {
   sleepSync(ms);
+  if (current === null) noteSleep();
+}
+
+/** Sleeps of the thread since the event loop last had a turn. */
+let sleeps = 0;
+let warned = false;
+
+// A loop that waits for a callback in this way would never end, and never say why. But it may wait for something else.
+function noteSleep(): void {
+  if (sleeps++ === 0) setImmediate(() => (sleeps = 0)).unref();
+  if (sleeps < MANY_SLEEPS || warned) return;
+  warned = true;
+  // Not process.emitWarning, which needs a turn, too.
+  console.error(
+    `Warning: deasync.sleep() has put the thread to sleep ${MANY_SLEEPS} times in a row, and no callback runs meanwhile. If the ` +
+      "program waits for one, it has to call this in a fiber: spawn(() => ...), or start with `runtime run`.",
+  );
 }
 
 deasync.loopWhile = loopWhile;

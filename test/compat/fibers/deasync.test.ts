@@ -166,6 +166,20 @@ describe("deasync, out of a fiber", () => {
     expect(performance.now() - before).toBeGreaterThanOrEqual(19);
   });
 
+  it("says after many sleeps that no callback can come, once", async () => {
+    const program = `
+      const deasync = require("runtime/deasync");
+      setTimeout(() => console.log("late"), 1);
+      for (let i = 0; i < 250; i++) deasync.sleep(0);
+      console.log("slept");`;
+    const { stdout, stderr } = await run(program);
+    expect(stdout).toBe("slept\nlate\n");
+    expect(stderr.match(/^Warning: deasync\.sleep\(\) .*`runtime run`\.$/gm)).toHaveLength(1);
+    const fewer =
+      "const deasync = require('runtime/deasync'); const some = (n) => { for (let i = 0; i < 60; i++) deasync.sleep(0); if (n) setTimeout(some, 1, n - 1); }; some(3);";
+    expect(await run(fewer)).toEqual(printing());
+  });
+
   it("blocks in functions of Node's that can", () => {
     expect(deasync(fs.readFile)(__filename, "utf8")).toBe(fs.readFileSync(__filename, "utf8"));
     expect(thrown(() => deasync(fs.readFile)("/does/not/exist")).code).toBe("ENOENT");
