@@ -64,7 +64,7 @@ declare module "net" {
     listenSync(handle: any, backlog?: number): this;
     /**
      * The next connection, in the order they came in; null when the server does not listen (any more). Suspends the
-     * fiber until there is one. Several fibers may wait, each gets another.
+     * fiber until there is one. Several fibers may wait, each gets another. Listeners of the program's own get it, too.
      *
      * Of a `tls.Server` it is the next TLSSocket whose handshake has succeeded ("secureConnection"); a handshake that
      * fails is a "tlsClientError" event, and nobody's to accept.

@@ -77,7 +77,8 @@ export class Backlog {
     this.#server = server;
     const event = "setSecureContext" in server ? "secureConnection" : "connection";
     server.on(event, (socket: net.Socket) => {
-      if (server.listenerCount(event) > 1) return; // the program's own listener takes it
+      // Else the program's own listener takes it; who waits gets it besides, as with every other event.
+      if (this.#waiting.size === 0 && server.listenerCount(event) > 1) return;
       keepErrors(socket);
       this.offer(socket);
     });
