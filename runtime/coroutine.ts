@@ -9,7 +9,7 @@ import { noticeLoads } from "./builtins";
 import { isPreparingStackTrace } from "./call-sites";
 import { enterDomains, isInDomain, leaveDomains } from "./domains";
 import { cannotSuspend, FiberExit, fiberLimit, noFibers } from "./errors";
-import { drain, type Runnable, raise, schedule, waiting } from "./hub";
+import { drain, type Runnable, raise, schedule, takeNext, waiting } from "./hub";
 import { insideEsModule } from "./loader-stack";
 import * as channels from "./observe/channels";
 import type { FiberRecord } from "./observe/record";
@@ -312,6 +312,19 @@ export abstract class Coroutine {
     return root;
   }
 
+  /**
+   * @internal Begins on top of the running stack if the hub would begin it next, and the running coroutine waits for it: one
+   * trip to the hub and back less. Whether it did.
+   */
+  beginForWaiter(): boolean {
+    if (this.#lease !== null || this.state !== State.Ready || current === null || current.interrupts !== null)
+      return false;
+    if (channels.resumed.hasSubscribers || channels.suspended.hasSubscribers) return false; // they hear of what the hub does
+    if (!canBlock() || !hasRoom() || !takeNext(this)) return false;
+    this.run();
+    return true;
+  }
+
   #start(): boolean {
     if (this.interrupts !== null) {
       this.#task = null;
@@ -443,6 +456,11 @@ export abstract class Coroutine {
       pinned("inside a subscriber of a diagnostics channel", () => channels.spawned.publish({ fiber: this }));
     }
   }
+}
+
+/** Whether something was thrown into the running coroutine that has not appeared yet. */
+export function isInterrupted(): boolean {
+  return current !== null && current.interrupts !== null && current.shields === 0;
 }
 
 /** Throws if no coroutine can be created now. */

@@ -7,6 +7,7 @@ import {
   canBlock,
   currentRoot,
   DEFAULT_STACK_SIZE,
+  isInterrupted,
   MIN_STACK_SIZE,
   onAbandoned,
   State,
@@ -169,7 +170,8 @@ export class Fiber<T = unknown> extends Coroutine implements PromiseLike<T>, Wai
   join(limit: Limit = Number.POSITIVE_INFINITY): boolean {
     checkLimit(limit, "limit");
     this.observe();
-    if (!this.dead) this.#wait(limit);
+    const hasRun = !this.dead && timeoutOf(limit) > 0 && this.beginForWaiter();
+    if (!this.dead || (hasRun && isInterrupted())) this.#wait(limit); // it may have thrown something into its waiter
     return this.dead;
   }
 

@@ -21,6 +21,10 @@ let queue: Runnable[] = [];
 let next = 0;
 let draining = false;
 let drainRequested = false;
+/** How much has run in this time slice, when that ends, and whether it has. */
+let turn = 0;
+let end = 0;
+let isOver = false;
 
 function drainRequestedNow(): void {
   drainRequested = false;
@@ -60,9 +64,11 @@ export function scheduled(): number {
 export function drain(): void {
   if (draining || next === queue.length) return;
   draining = true;
-  const end = now() + SLICE;
+  turn = 0;
+  end = now() + SLICE;
+  isOver = false;
   try {
-    for (let turn = 1; next < queue.length; turn++) {
+    while (next < queue.length) {
       const runnable = queue[next] as Runnable;
       queue[next++] = idle;
       try {
@@ -70,7 +76,7 @@ export function drain(): void {
       } catch (error) {
         raise(error); // a callback's, not its neighbours'
       }
-      if (turn % TURNS_BETWEEN_LOOKS === 0 && now() > end) break;
+      if (isSliceOver()) break;
     }
   } finally {
     draining = false;
@@ -85,6 +91,18 @@ export function drain(): void {
       requestDrain();
     }
   }
+}
+
+function isSliceOver(): boolean {
+  if (++turn % TURNS_BETWEEN_LOOKS === 0) isOver = now() > end;
+  return isOver;
+}
+
+/** Takes `runnable` out of the queue, for a fiber that waits for it and may as well run it, if it is the next in there. */
+export function takeNext(runnable: Runnable): boolean {
+  if (!draining || queue[next] !== runnable || isSliceOver()) return false;
+  queue[next++] = idle;
+  return true;
 }
 
 const idle: Runnable = { run() {} };

@@ -50,6 +50,19 @@ describeFibers("the hub", () => {
     await Promise.all(spinners);
   });
 
+  it("lets timers fire while a fiber begins others, and waits for each", async () => {
+    let late = false;
+    setTimeout(() => {
+      late = true;
+    }, 20);
+    const count = await spawn(() => {
+      let count = 0;
+      for (const end = Date.now() + 5000; !late && Date.now() < end; count++) spawn(() => count).join();
+      return count;
+    });
+    expect([late, count > 100]).toEqual([true, true]);
+  });
+
   it("lets sockets be read while fibers are always ready", async () => {
     let busy = true;
     const spinners = [0, 1].map(() =>

@@ -1,4 +1,5 @@
-import { Fiber, FiberExit, sleep, spawn, Timeout, wait } from "runtime";
+import { AsyncLocalStorage } from "node:async_hooks";
+import { Fiber, FiberExit, fibers, sleep, spawn, Timeout, wait } from "runtime";
 import { expect, it } from "vitest";
 import { deferred } from "../support/deferred";
 import { describeFibers } from "../support/fibers";
@@ -73,6 +74,71 @@ describeFibers("join", () => {
     await turn();
     other.start();
     expect(await joiner).toBe(true);
+  });
+
+  it("does not let the other one overtake those that were ready before it", async () => {
+    const order: string[] = [];
+    await spawn(() => {
+      spawn(() => order.push("first"));
+      const second = spawn(() => order.push("second"));
+      spawn(() => order.push("third"));
+      second.join();
+      order.push("joined");
+    });
+    expect(order.slice(0, 2)).toEqual(["first", "second"]);
+    expect(order.slice(2).sort()).toEqual(["joined", "third"]);
+  });
+
+  it("of a fiber that suspends lets others run meanwhile", async () => {
+    const order: string[] = [];
+    await spawn(() => {
+      const other = spawn(() => {
+        order.push("begun");
+        sleep(2);
+        order.push("ended");
+      });
+      spawn(() => order.push("meanwhile"));
+      other.join();
+      order.push("joined");
+    });
+    expect(order).toEqual(["begun", "meanwhile", "ended", "joined"]);
+  });
+
+  it("throws what the other one has thrown into the fiber that waits for it", async () => {
+    const own = new Error("own");
+    const seen = await spawn(() => {
+      const waiting = Fiber.current as Fiber;
+      const other = spawn(() => waiting.throw(own));
+      try {
+        other.join();
+      } catch (error) {
+        sleep(0);
+        return [error === own, other.dead];
+      }
+    });
+    expect(seen).toEqual([true, true]);
+  });
+
+  it("of one fiber in another goes to any depth, each with its own async context", async () => {
+    const storage = new AsyncLocalStorage<number>();
+    const depth = (n: number): number => {
+      const below = n === 0 ? 0 : storage.run(n, () => spawn(depth, n - 1)).get();
+      return storage.getStore() === n + 1 && below === n ? n + 1 : Number.NaN;
+    };
+    expect(await storage.run(1001, () => spawn(depth, 1000))).toBe(1001);
+  });
+
+  it("shows in a list of the fibers that the other one makes", async () => {
+    const states = await spawn(() => {
+      const other = spawn(() => fibers().map(({ name, state, where }) => [name, state, where.split(" ")[0]]));
+      (Fiber.current as Fiber).name = "waiting";
+      other.name = "other";
+      return other.get();
+    });
+    expect(
+      states.filter(([name]) => name === "waiting" || name === "other").map(([name, state]) => `${name} ${state}`),
+    ).toEqual(["waiting suspended", "other running"]);
+    expect(states.every(([, , where]) => where !== "")).toBe(true);
   });
 
   it("within 0 ms looks, and gives the other one a turn at most", async () => {

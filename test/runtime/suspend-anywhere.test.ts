@@ -291,21 +291,6 @@ describeFibers("many fibers at once, in any order, may be suspended in", () => {
   });
 });
 
-describeFibers("Error.prepareStackTrace", () => {
-  it("may suspend, in many fibers which come back in any order", async () => {
-    const before = Error.prepareStackTrace;
-    Error.prepareStackTrace = ({ message }) => (sleep((Number(message) * 7) % 5), `stack of ${message}`);
-    try {
-      const fibers = Array.from({ length: 24 }, (_, i) => spawn(() => new Error(`${i}`).stack));
-      const stacks = await Promise.all(fibers);
-      expect(stacks.filter((stack) => typeof stack !== "string")).toEqual([]);
-      expect(stacks[0]).toBe("stack of 0");
-    } finally {
-      Error.prepareStackTrace = before;
-    }
-  });
-});
-
 describeFibers("a dynamic import in a fiber", () => {
   it("can be waited for", async () => {
     const file = `data:text/javascript,${encodeURIComponent("await null; export const value = 5;")}`;
