@@ -1,5 +1,6 @@
 // The hub: the thread's ordinary event loop on its ordinary stack. It alone resumes fibers; this file is its ready
-// queue. What becomes ready while a fiber runs waits here until control is back on the hub's stack.
+// queue. What becomes ready while a fiber runs waits here until control is back on the hub's stack; but for a new fiber that
+// is waited for, which may begin at once (`takeNext`).
 
 import { now } from "./clock";
 
