@@ -100,13 +100,13 @@ function sleep(ms: number): void {
   if (current === null) noteSleep();
 }
 
-/** Sleeps of the thread since the event loop last had a turn. */
+/** Sleeps of the thread since the event loop last had control. */
 let sleeps = 0;
 let warned = false;
 
 // A loop that waits for a callback in this way would never end, and never say why. But it may wait for something else.
 function noteSleep(): void {
-  if (sleeps++ === 0) setImmediate(() => (sleeps = 0)).unref();
+  if (sleeps++ === 0) process.nextTick(() => (sleeps = 0));
   if (sleeps < MANY_SLEEPS || warned) return;
   warned = true;
   // Not process.emitWarning, which needs a turn, too.
