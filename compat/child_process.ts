@@ -11,7 +11,7 @@
 // started are on their own. Input that another fiber changes before the child has taken it reaches the child changed.
 import type childProcess from "node:child_process";
 import type { Socket } from "node:net";
-import { getSystemErrorMap, getSystemErrorName } from "node:util";
+import { getSystemErrorMap } from "node:util";
 
 import { block, blockLikeNode, type Waiter } from "../runtime/block";
 import { type Expiry, expire } from "../runtime/clock";
@@ -22,6 +22,7 @@ import { callBackInFiber } from "./callbacks";
 import { inOrder, listenInFibers } from "./emitters";
 import { endOf } from "./parked/child";
 import type { ModulePatch } from "./patching";
+import { systemError } from "./system-error";
 
 declare module "child_process" {
   interface ChildProcess {
@@ -49,10 +50,8 @@ let spawn: typeof childProcess.spawn;
 const MAX_BUFFER = 1024 * 1024;
 
 /** `error` of a result: as Node makes it for spawnSync, or for spawn. */
-function systemError(errno: number, call: string, child: childProcess.ChildProcess): NodeJS.ErrnoException {
-  const code = getSystemErrorName(errno);
-  const syscall = `${call} ${child.spawnfile}`;
-  const error = Object.assign(new Error(`${syscall} ${code}`), { errno, code, syscall });
+function spawnError(errno: number, call: string, child: childProcess.ChildProcess): NodeJS.ErrnoException {
+  const error = systemError(errno, `${call} ${child.spawnfile}`);
   return Object.assign(error, { path: child.spawnfile, spawnargs: child.spawnargs.slice(1) });
 }
 
@@ -185,7 +184,7 @@ class Run {
     const errno = this.#error ?? this.#pipeError;
     // In this order, as it is seen when a result is printed.
     return {
-      ...(errno === undefined ? {} : { error: systemError(errno, "spawnSync", this.#child) }),
+      ...(errno === undefined ? {} : { error: spawnError(errno, "spawnSync", this.#child) }),
       status: signalCode === null ? exitCode : null,
       signal: signalCode,
       output,
@@ -276,7 +275,7 @@ function waitSync(this: childProcess.ChildProcess): { code: number | null; signa
       return stop;
     });
   }
-  if (this.exitCode !== null && this.exitCode < 0) throw systemError(this.exitCode, "spawn", this);
+  if (this.exitCode !== null && this.exitCode < 0) throw spawnError(this.exitCode, "spawn", this);
   return { code: this.exitCode, signal: this.signalCode };
 }
 

@@ -2,7 +2,6 @@
 // turn while the thread sleeps.
 import type { RemoteInfo, Socket, SocketOptions } from "node:dgram";
 import { isIP } from "node:net";
-import { getSystemErrorName } from "node:util";
 
 import { now } from "../runtime/clock";
 import { park } from "../runtime/park/park";
@@ -11,6 +10,7 @@ import type { Addon } from "../runtime/switch";
 import { Timeout } from "../runtime/sync/timeout";
 import { Binding, type State, stateKeyOf, stateOf } from "./dgram-state";
 import { theAddon } from "./file-work";
+import { systemError } from "./system-error";
 
 const EAGAIN = -11;
 const ENOBUFS = -105;
@@ -34,22 +34,13 @@ interface Sending {
   readonly ip: string | undefined;
 }
 
-let addon: Addon | null | undefined;
-
-function addonOrNull(): Addon | null {
-  if (addon === undefined) {
-    try {
-      addon = process.platform === "linux" ? theAddon() : null;
-    } catch {
-      addon = null; // none for this machine, or RUNTIME_SWITCH tells to do without
-    }
-  }
-  return addon;
+function addonHere(): Addon | null {
+  return process.platform === "linux" ? theAddon() : null;
 }
 
 /** Whether bound sockets can be used in this way here. */
 export function canDirect(): boolean {
-  return addonOrNull() !== null;
+  return addonHere() !== null;
 }
 
 export class DirectDatagrams {
@@ -62,7 +53,7 @@ export class DirectDatagrams {
   static of(socket: Socket): DirectDatagrams | null {
     const state = stateOf(socket);
     const fd = state.handle?.fd ?? -1;
-    const from = state.bindState === Binding.Done && fd >= 0 ? addonOrNull() : null;
+    const from = state.bindState === Binding.Done && fd >= 0 ? addonHere() : null;
     return from && new DirectDatagrams(socket, state as State, fd, from);
   }
 
@@ -158,11 +149,4 @@ function lookup(address: string, family: 4 | 6): string {
   if (isIP(address)) return address;
   const { getDefaultResultOrder } = require("node:dns") as typeof import("node:dns");
   return park<{ address: string }>("dns.lookup", getDefaultResultOrder(), [address, { family }]).address;
-}
-
-/** As Node makes them. */
-function systemError(errno: number, syscall: string, address?: string, port?: number): Error {
-  const code = getSystemErrorName(errno);
-  const error = new Error(`${syscall} ${code}${port ? ` ${address}:${port}` : ""}`);
-  return Object.assign(error, { errno, code, syscall, ...(port && { address, port }) });
 }

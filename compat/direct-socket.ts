@@ -3,7 +3,6 @@
 // is anything but data: the socket's end, which is Node's to handle.
 import { Socket } from "node:net";
 import { Duplex, Readable } from "node:stream";
-import { getSystemErrorName } from "node:util";
 
 import { block, type Waiter } from "../runtime/block";
 import { Hidden } from "../runtime/hidden";
@@ -11,6 +10,7 @@ import { timedOut } from "../runtime/park/operations/streams";
 import type { Addon } from "../runtime/switch";
 import { theAddon } from "./file-work";
 import { attend, disregard } from "./readiness";
+import { systemError } from "./system-error";
 
 /** What Node's socket keeps the system's socket in; or a pipe, which is none to the system: standard input, say. */
 interface Handle {
@@ -240,9 +240,4 @@ const adapted: PropertyDescriptorMap = {
 /** Has a socket that is read or written past Node tell the truth. */
 function adapt(socket: Socket): void {
   if (!Object.hasOwn(socket, "bytesRead")) Object.defineProperties(socket, adapted);
-}
-
-function systemError(errno: number, syscall: string): Error {
-  const code = getSystemErrorName(errno);
-  return Object.assign(new Error(`${syscall} ${code}`), { errno, code, syscall });
 }

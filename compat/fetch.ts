@@ -1,5 +1,4 @@
 // fetchSync: fetch in blocking style, and its responses' bodies.
-
 import { block, refusal, withFiberStack } from "../runtime/block";
 import { isLoaded } from "../runtime/builtins";
 import { canBlock } from "../runtime/coroutine";

@@ -2,7 +2,7 @@
 // the pool.
 import { isBuiltin } from "node:module";
 import { blockLikeNode as block, type Waiter } from "../runtime/block";
-import { type Addon, type FileJob, type FileWork, loadAddon } from "../runtime/switch";
+import { type Addon, addonOrNull, type FileJob, type FileWork } from "../runtime/switch";
 
 // Node's file systems of its own are for Node's own functions: neither their paths nor their descriptors are the system's.
 const virtual = isBuiltin("node:vfs");
@@ -10,9 +10,9 @@ const virtual = isBuiltin("node:vfs");
 let addon: Addon | null | undefined;
 let work: FileWork | undefined;
 
-/** The addon; null where it is for Node's own functions to say what a descriptor is. */
+/** The addon; null where there is none, and where it is for Node's own functions to say what a descriptor is. */
 export function theAddon(): Addon | null {
-  if (addon === undefined) addon = virtual ? null : loadAddon();
+  if (addon === undefined) addon = virtual ? null : addonOrNull();
   return addon;
 }
 

@@ -7,6 +7,7 @@ import {
   continueOnTop,
   current,
   hasRoom,
+  interrupted,
   State,
   suspend,
   wake,
@@ -222,10 +223,6 @@ function leave(entry: (...args: never[]) => unknown): unknown {
   }
   if (waiter.outcome === Outcome.Rejected) throw withFiberStack(waiter.result, entry);
   return waiter.result;
-}
-
-function interrupted(coroutine: Coroutine): boolean {
-  return coroutine.interrupts !== null && coroutine.shields === 0;
 }
 
 function takeInterrupt(coroutine: Coroutine): unknown {

@@ -458,9 +458,9 @@ export abstract class Coroutine {
   }
 }
 
-/** Whether something was thrown into the running coroutine that has not appeared yet. */
-export function isInterrupted(): boolean {
-  return current !== null && current.interrupts !== null && current.shields === 0;
+/** Whether something was thrown into a coroutine that is to appear at its next blocking call. */
+export function interrupted(coroutine: Coroutine): boolean {
+  return coroutine.interrupts !== null && coroutine.shields === 0;
 }
 
 /** Throws if no coroutine can be created now. */

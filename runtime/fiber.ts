@@ -5,9 +5,10 @@ import {
   admit,
   Coroutine,
   canBlock,
+  current,
   currentRoot,
   DEFAULT_STACK_SIZE,
-  isInterrupted,
+  interrupted,
   MIN_STACK_SIZE,
   onAbandoned,
   State,
@@ -171,7 +172,8 @@ export class Fiber<T = unknown> extends Coroutine implements PromiseLike<T>, Wai
     checkLimit(limit, "limit");
     this.observe();
     const hasRun = !this.dead && timeoutOf(limit) > 0 && this.beginForWaiter();
-    if (!this.dead || (hasRun && isInterrupted())) this.#wait(limit); // it may have thrown something into its waiter
+    // It may have thrown something into its waiter.
+    if (!this.dead || (hasRun && interrupted(current as Coroutine))) this.#wait(limit);
     return this.dead;
   }
 

@@ -177,6 +177,16 @@ export function loadAddon(): Addon {
   return loaded;
 }
 
+/** The same; null where there is none, or RUNTIME_SWITCH tells to do without. */
+export function addonOrNull(): Addon | null {
+  try {
+    return loadAddon();
+  } catch (error) {
+    if (error instanceof RangeError) throw error; // a stack overflow says nothing of this machine
+    return null;
+  }
+}
+
 /**
  * Opens the best switch that works here, or the one that RUNTIME_SWITCH forces.
  * @param main what every new stack runs; see `Addon.open`

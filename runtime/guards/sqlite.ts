@@ -5,7 +5,7 @@
 // rows from the other's result. In the function of a transaction, all that others write meanwhile would belong to it,
 // and be rolled back with it. (The functions of an addon have a guard of their own, addons.ts.)
 import { noticeLoads, onceLoaded } from "../builtins";
-import { current, pinned } from "../coroutine";
+import { pinned } from "../coroutine";
 import { type AnyFunction, disguise, replace } from "../disguise";
 import { guardPrototype } from "./addons";
 
@@ -19,7 +19,7 @@ export function guardSqlite(): void {
     (get) =>
       function (this: unknown, ...args: unknown[]) {
         const module = Reflect.apply(get, this, args);
-        if (current !== null) noticeLoads();
+        noticeLoads();
         return module;
       },
   );

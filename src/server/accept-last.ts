@@ -3,7 +3,7 @@
 import type net from "node:net";
 
 import { now } from "../../runtime/clock";
-import { type Addon, loadAddon } from "../../runtime/switch";
+import { addonOrNull } from "../../runtime/switch";
 import { BACKLOG } from "./address";
 
 /** A turn of the event loop in which so many milliseconds went by tells nothing of who has come at its end. */
@@ -40,13 +40,5 @@ async function acceptWaiting(server: net.Server): Promise<void> {
 function deafen(server: net.Server): boolean {
   const { _handle: handle } = server as net.Server & { _handle: { fd?: number } | null };
   if (handle?.constructor.name !== "TCP" || handle.fd === undefined || handle.fd < 0) return false;
-  return theAddon()?.deafen(handle.fd) === 0;
-}
-
-function theAddon(): Addon | null {
-  try {
-    return loadAddon();
-  } catch {
-    return null;
-  }
+  return addonOrNull()?.deafen(handle.fd) === 0;
 }

@@ -4,7 +4,7 @@ import { invalidArgument, noFibers } from "../../runtime/errors";
 import type { App } from "./app";
 import type { Engine } from "./engine";
 import { createFibersEngine } from "./fibers";
-import { loadApp, pathOf } from "./load";
+import { loadApp, pathOf, upgradeOf } from "./load";
 import type { EngineName, Settings } from "./options";
 
 /** The name of the engine to use here. */
@@ -22,7 +22,7 @@ export function engineName({ engine }: Settings): EngineName {
 export async function createEngine(app: App | string | URL, settings: Settings): Promise<Engine> {
   const { maxFibers, requestTimeout } = settings;
   if (engineName(settings) === "fibers") {
-    const loaded = typeof app === "function" ? { app, upgrade: app.upgrade } : await loadApp(pathOf(app));
+    const loaded = typeof app === "function" ? { app, upgrade: upgradeOf([app]) } : await loadApp(pathOf(app));
     const { upgrade = loaded.upgrade } = settings;
     return createFibersEngine(loaded.app, { upgrade, maxFibers, requestTimeout });
   }

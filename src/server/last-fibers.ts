@@ -7,7 +7,7 @@ import { within } from "./front";
 import { exit } from "./job";
 
 /** Milliseconds that fibers have for their `finally` blocks when they are killed. */
-const LAST_WORDS = 750;
+export const LAST_WORDS = 750;
 /** So many are told of, by name, when they are killed because the time is over. */
 const MANY = 10;
 

@@ -36,8 +36,13 @@ export async function loadApp(file: string): Promise<Loaded> {
   const candidates = [exports, defaultOf(exports), defaultOf(defaultOf(exports))];
   const app = candidates.find(isFunction);
   if (app === undefined) throw noApp(file);
-  const upgrade = candidates.map((one) => (one as { upgrade?: unknown } | null | undefined)?.upgrade).find(isFunction);
-  return { app: app as App, upgrade: upgrade as UpgradeHandler | undefined };
+  return { app: app as App, upgrade: upgradeOf(candidates) };
+}
+
+/** What takes upgrades, of an app and what has exported it. */
+export function upgradeOf(candidates: unknown[]): UpgradeHandler | undefined {
+  const upgrades = candidates.map((one) => (one as { upgrade?: unknown } | null | undefined)?.upgrade);
+  return upgrades.find(isFunction) as UpgradeHandler | undefined;
 }
 
 async function load(require: NodeJS.Require, filename: string, byTsx: boolean): Promise<unknown> {

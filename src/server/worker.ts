@@ -5,15 +5,13 @@ import { patch } from "../../compat";
 import { now } from "../../runtime/clock";
 import { createEngine, engineName } from "./engines";
 import { type CloseOptions, Front, within } from "./front";
-import { endFibers, markResidents } from "./last-fibers";
+import { endFibers, LAST_WORDS, markResidents } from "./last-fibers";
 import { type Handle, listenWith } from "./listening-handle";
 import { isMessage, type Load, type Ready, type Start } from "./messages";
 import { type Settings, settingsOf } from "./options";
 
 /** How often a worker tells the supervisor how many connections it has, in milliseconds. */
 const TELL_EVERY = 1000;
-/** How much longer than the grace period requests may take that were killed, in milliseconds, for their `finally` blocks. */
-const LAST_WORDS = 750;
 
 /** @internal Serves what the supervisor's first message names, until it is told to stop. */
 export function serveAsWorker(): void {

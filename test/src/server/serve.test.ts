@@ -1,48 +1,22 @@
 // serve() in a program: what it takes, what it gives, and what is special about requests in fibers.
 import "runtime/patch";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import http, { type IncomingMessage } from "node:http";
 import https from "node:https";
 import net from "node:net";
-import { tmpdir } from "node:os";
 import path from "node:path";
 import tls from "node:tls";
 import express from "express";
-import { type App, type AppServer, Event, Fiber, FiberExit, type ServeOptions, serve, sleep, spawn } from "runtime";
-import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { type App, Event, Fiber, FiberExit, serve, sleep, spawn } from "runtime";
+import { beforeEach, describe, expect, it } from "vitest";
 import { type Certificate, makeCertificate } from "../../compat/certificate";
 import { inFiber, thrown, until } from "../../compat/support";
 import { describeFibers, hasFibers } from "../../support/fibers";
 import { run } from "../../support/run";
 import { Gathering } from "../../support/web";
 import { ask } from "./behaviours";
-
-const open: AppServer[] = [];
-const directory = mkdtempSync(path.join(tmpdir(), "runtime-serve-"));
-const logged = vi.spyOn(console, "error");
-
-afterAll(() => rmSync(directory, { recursive: true }));
-beforeEach(() => {
-  logged.mockReset().mockImplementation(() => {});
-});
-afterEach(async () => {
-  for (const server of open.splice(0)) await server.close({ grace: 0 });
-});
-
-async function started(app: App | string | URL, options: ServeOptions = {}): Promise<AppServer & { url: string }> {
-  const server = serve(app, { port: 0, ...options });
-  open.push(server);
-  await server.ready;
-  return server as AppServer & { url: string };
-}
-
-/** What was logged, as text. */
-function log(): string {
-  return logged.mock.calls
-    .map((args) => args.map((arg) => (arg instanceof Error ? arg.stack : arg)).join(" "))
-    .join("\n");
-}
+import { directory, log, open, started } from "./serving";
 
 describe("the arguments of serve", () => {
   const app: App = () => ({});

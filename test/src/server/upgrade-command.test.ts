@@ -7,6 +7,7 @@ import { until } from "../../compat/support";
 import { describeFibers } from "../../support/fibers";
 import { ask } from "./behaviours";
 import { Command } from "./command";
+import { refusal, said } from "./websockets";
 
 const ws = JSON.stringify(require.resolve("ws"));
 
@@ -45,21 +46,9 @@ async function connect(url: string, options: WebSocket.ClientOptions = {}): Prom
   return { client, pid, end };
 }
 
-async function said(client: WebSocket): Promise<string> {
-  return String((await once(client, "message"))[0]);
-}
-
 async function answer(client: WebSocket, message: string): Promise<string> {
   client.send(message);
   return await said(client);
-}
-
-async function refusal(url: string): Promise<number> {
-  const client = new WebSocket(url.replace("http", "ws"));
-  client.on("error", () => {});
-  const [, { statusCode }] = await once(client, "unexpected-response");
-  client.terminate();
-  return statusCode;
 }
 
 describeFibers("WebSockets under runtime serve", () => {

@@ -1,73 +1,25 @@
 // Upgrades under serve(): what takes them, and what becomes of their connections. WebSockets by ws, over real sockets.
 import "runtime/patch";
 import { once, onceSync } from "node:events";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import net from "node:net";
-import { tmpdir } from "node:os";
 import path from "node:path";
 import { sleepSync } from "node:timers";
 import express from "express";
-import {
-  type App,
-  type AppServer,
-  Event,
-  FiberExit,
-  Queue,
-  type ServeOptions,
-  serve,
-  sleep,
-  type UpgradeHandler,
-} from "runtime";
-import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { type App, Event, FiberExit, Queue, serve, sleep, type UpgradeHandler } from "runtime";
+import { describe, expect, it } from "vitest";
 import WebSocket, { WebSocketServer } from "ws";
 import { type Certificate, makeCertificate } from "../../compat/certificate";
 import { thrown, until } from "../../compat/support";
 import { describeFibers } from "../../support/fibers";
 import { ask } from "./behaviours";
-
-const open: AppServer[] = [];
-const directory = mkdtempSync(path.join(tmpdir(), "runtime-upgrade-"));
-const logged = vi.spyOn(console, "error");
-
-afterAll(() => rmSync(directory, { recursive: true }));
-beforeEach(() => {
-  logged.mockReset().mockImplementation(() => {});
-});
-afterEach(async () => {
-  for (const server of open.splice(0)) await server.close({ grace: 0 });
-});
-
-async function started(app: App | string, options: ServeOptions = {}): Promise<AppServer & { url: string }> {
-  const server = serve(app, { port: 0, ...options });
-  open.push(server);
-  await server.ready;
-  return server as AppServer & { url: string };
-}
-
-function log(): string {
-  return logged.mock.calls
-    .map((args) => args.map((arg) => (arg instanceof Error ? arg.stack : arg)).join(" "))
-    .join("\n");
-}
+import { directory, log, started } from "./serving";
+import { refusal, said } from "./websockets";
 
 async function connect(url: string, options: WebSocket.ClientOptions = {}): Promise<WebSocket> {
   const client = new WebSocket(url.replace("http", "ws"), options);
   await once(client, "open");
   return client;
-}
-
-/** The status with which an upgrade is refused. */
-async function refusal(url: string): Promise<number> {
-  const client = new WebSocket(url.replace("http", "ws"));
-  client.on("error", () => {});
-  const [, { statusCode }] = await once(client, "unexpected-response");
-  client.terminate();
-  return statusCode;
-}
-
-async function said(client: WebSocket): Promise<string> {
-  const [message] = await once(client, "message");
-  return `${message}`;
 }
 
 /** The code and reason of the closing handshake; 1006 if the connection was cut. */
