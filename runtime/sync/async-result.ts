@@ -27,6 +27,9 @@ export class AsyncResult<T = unknown> implements Waitable, PromiseLike<T> {
   #outcome: unknown = undefined;
   readonly #line = new Line();
   readonly #links = new Links<this>();
+  /** For async code: of the outcome that there is, or of the next one. */
+  #promise: Promise<T> | null = null;
+  #settlePromise: (() => void) | null = null;
 
   /** Whether it has a value or an error. */
   get ready(): boolean {
@@ -116,17 +119,22 @@ export class AsyncResult<T = unknown> implements Waitable, PromiseLike<T> {
     onFulfilled?: ((value: T) => R | PromiseLike<R>) | null,
     onRejected?: ((error: unknown) => E | PromiseLike<E>) | null,
   ): Promise<R | E> {
-    return new Promise<T>((resolve, reject) => {
-      this.link(() => (this.#failed ? reject(this.#outcome) : resolve(this.#outcome as T)));
-    }).then(onFulfilled, onRejected);
+    this.#promise ??= new Promise((resolve, reject) => {
+      this.#settlePromise = () => (this.#failed ? reject(this.#outcome) : resolve(this.#outcome as T));
+      if (this.#ready) this.#settlePromise();
+    });
+    return this.#promise.then(onFulfilled, onRejected);
   }
 
   #settle(failed: boolean, outcome: unknown): void {
+    const wasReady = this.#ready;
     this.#ready = true;
     this.#failed = failed;
     this.#outcome = outcome;
     this.#line.serveAll();
     this.#links.notify(this);
+    if (wasReady) this.#promise = null;
+    else this.#settlePromise?.();
   }
 
   #await(limit: Limit): boolean {

@@ -287,6 +287,14 @@ describeFibers("a thread pool in fibers", () => {
     pool.kill();
   });
 
+  it("map's error shows who called it, and what the task was doing", async () => {
+    const pool = new ThreadPool();
+    const asksForIt = () => pool.map((text: string) => JSON.parse(text), ["{"]);
+    const { stack = "" } = await outcome(spawn(asksForIt));
+    expect(stack).toMatch(/^SyntaxError: .*\n(.*\n)* {4}at asksForIt /);
+    expect(stack).toContain("offloaded");
+  });
+
   it("map, interrupted, ends all of its tasks", async () => {
     const pool = new ThreadPool({ max: 1 });
     const memory = gate();

@@ -160,7 +160,7 @@ export class ThreadPool {
   spawn<T = any>(module: Module, args?: readonly unknown[], options?: TaskOptions): AsyncResult<T>;
   spawn(callee: unknown, ...rest: unknown[]): AsyncResult {
     const [args, options] = argumentsOf(callee, rest);
-    return this.#spawn(taskOf(callee, options), args).result;
+    return this.#spawn(taskOf(callee, options), args, new Place(this.spawn)).result;
   }
 
   /**
@@ -176,8 +176,9 @@ export class ThreadPool {
     checkIterable(items, "items");
     if (!canBlock()) throw refusal();
     const spawned: Spawned[] = [];
+    const here = new Place(this.map);
     try {
-      for (const item of items) spawned.push(this.#spawn(task, [item]));
+      for (const item of items) spawned.push(this.#spawn(task, [item], here));
       return spawned.map(({ result }) => result.get());
     } catch (error) {
       const isOwn = spawned.some(({ result }) => result.ready && result.exception === error);
@@ -256,11 +257,10 @@ export class ThreadPool {
     });
   }
 
-  #spawn(task: Task, args: unknown[]): Spawned {
+  #spawn(task: Task, args: unknown[], place: Place): Spawned {
     const { signal } = task.options;
     this.#enter(canBlock() ? (signal ?? Number.POSITIVE_INFINITY) : 0);
     const result = new AsyncResult();
-    const here = new Place();
     let ignore = () => {};
     const call = this.#begin(task, args, {
       resolve: (value) => {
@@ -269,7 +269,7 @@ export class ThreadPool {
       },
       reject: (error) => {
         ignore();
-        result.setException(here.addTo(error));
+        result.setException(place.addTo(error));
       },
     });
     if (signal !== undefined) {
@@ -378,8 +378,8 @@ interface Spawned {
 class Place {
   readonly stack?: string;
 
-  constructor() {
-    Error.captureStackTrace(this, ThreadPool.prototype.spawn);
+  constructor(called: (...args: never[]) => unknown) {
+    Error.captureStackTrace(this, called);
   }
 
   addTo(error: unknown): unknown {

@@ -30,26 +30,45 @@ const inside: Inside = {
 };
 Object.assign(globalThis, { [INSIDE]: inside });
 
-/** Does a task with what `find` finds. Never fails: a failure is an answer. */
-async function run(request: Request, find: () => Run | Promise<Run>, isText: boolean): Promise<unknown> {
+/** Does a task with what `find` finds. Never fails: a failure is an answer. What is there at once costs no promise. */
+function run(request: Request, find: () => Run | Promise<Run>, isText: boolean): unknown {
   const isArgs = Array.isArray(request);
   port = isArgs ? undefined : (request.progress as MessagePort | undefined);
   reports = 0;
-  let transfer: readonly unknown[] | undefined;
-  let reply: Reply;
+  moved = undefined;
   try {
     const args = isArgs ? request : (unpack(request) as unknown[]);
     const fn = find();
-    let value = typeof fn === "function" ? fn(...args) : (await fn)(...args);
-    if (isObject(value)) value = await value;
-    else if (port === undefined && typeof value !== "symbol") return value;
-    transfer = moved?.get(value);
-    reply = pack(value, "the result", { certain: true, transfer });
+    const value = typeof fn === "function" ? fn(...args) : fn.then((found) => found(...args));
+    return isObject(value) ? awaited(value, isText) : succeeded(value, isText);
   } catch (error) {
-    transfer = undefined;
-    reply = { ...describe(isText ? explained(error) : error), failed: true };
+    return failed(error, isText);
   }
-  moved = undefined;
+}
+
+async function awaited(value: object, isText: boolean): Promise<unknown> {
+  try {
+    return succeeded(await value, isText);
+  } catch (error) {
+    return failed(error, isText);
+  }
+}
+
+function succeeded(value: unknown, isText: boolean): unknown {
+  if (!isObject(value) && typeof value !== "symbol" && port === undefined) return value;
+  const transfer = moved?.get(value);
+  try {
+    return answer(pack(value, "the result", { certain: true, transfer }), transfer);
+  } catch (error) {
+    return failed(error, isText);
+  }
+}
+
+function failed(error: unknown, isText: boolean): unknown {
+  return answer({ ...describe(isText ? explained(error) : error), failed: true });
+}
+
+function answer(reply: Reply, transfer?: readonly unknown[]): unknown {
   if (port !== undefined) {
     reply.reports = reports;
     port.close();
@@ -118,7 +137,7 @@ const handlers = new Proxy(
   },
 );
 
-function handlerOf(callee: Callee): (request: Request) => Promise<unknown> {
+function handlerOf(callee: Callee): (request: Request) => unknown {
   const rest = callee.slice(1);
   const kind = callee[0];
   const [name = "", url = ""] = kind === "m" ? rest.split("\n", 2) : [];

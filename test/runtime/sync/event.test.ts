@@ -290,6 +290,18 @@ describe("an AsyncResult without fibers", () => {
     expect([await before, await result]).toEqual(["value", "value"]);
   });
 
+  it("brings each who awaits it the outcome that there is then, or the next one", async () => {
+    const result = new AsyncResult<string>();
+    const early = [result.then(), result.then()];
+    result.set("first");
+    const between = result.then();
+    result.set("second");
+    const late = result.then();
+    result.setException(new Error("third"));
+    expect(await Promise.all([...early, between, late])).toEqual(["first", "first", "first", "second"]);
+    await expect(result).rejects.toThrow("third");
+  });
+
   it("rejects who awaits it with its very error", async () => {
     const error = new Error("given");
     const result = new AsyncResult();
