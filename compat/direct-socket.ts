@@ -6,7 +6,7 @@ import { Duplex, Readable } from "node:stream";
 
 import { block, type Waiter } from "../runtime/block";
 import { Hidden } from "../runtime/hidden";
-import { timedOut } from "../runtime/park/operations/streams";
+import { keepErrors, timedOut } from "../runtime/park/operations/streams";
 import type { Addon } from "../runtime/switch";
 import { theAddon } from "./file-work";
 import { attend, disregard } from "./readiness";
@@ -55,7 +55,10 @@ const directs = new Hidden<Socket, DirectSocket | null>();
 export function directly(stream: object): DirectSocket | null {
   if (!(stream instanceof Socket)) return null;
   let direct = directs.get(stream);
-  if (direct === undefined && !stream.connecting) directs.set(stream, (direct = DirectSocket.of(stream as Open)));
+  if (direct === undefined && !stream.connecting) {
+    keepErrors(stream);
+    directs.set(stream, (direct = DirectSocket.of(stream as Open)));
+  }
   return direct ?? null;
 }
 
@@ -132,18 +135,22 @@ export class DirectSocket {
         if (got !== EAGAIN) return this.#giveUp(got);
         this.#ready = false;
       }
-      block<void>((waiter) => {
-        this.#waiter = waiter;
-        if (this.#socket.timeout) this.#socket._unrefTimer();
-        return () => {
-          this.#waiter = null;
-        };
-      });
+      block<void>(this.#wait);
       this.#waiter = null;
     }
     this.leave(); // destroyed, perhaps, and its descriptor somebody else's by now
     return undefined;
   }
+
+  readonly #wait = (waiter: Waiter<void>): (() => void) => {
+    this.#waiter = waiter;
+    if (this.#socket.timeout) this.#socket._unrefTimer();
+    return this.#waitNoMore;
+  };
+
+  readonly #waitNoMore = (): void => {
+    this.#waiter = null;
+  };
 
   /** At the end, for which `errno` is 0, and after an error. */
   #giveUp(errno: number): undefined {

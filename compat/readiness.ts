@@ -5,14 +5,14 @@ import type { Addon, Readiness } from "../runtime/switch";
 import { theAddon } from "./file-work";
 
 /** What to do when a descriptor is ready, and whether its other end has hung up then. */
-const readers = new Map<number, (hungUp: boolean) => void>();
+const readers: (((hungUp: boolean) => void) | undefined)[] = []; // by descriptor
 const found = new Int32Array(64);
 let readiness: Readiness | undefined;
 
 function readinessOf(addon: Addon): Readiness {
   readiness ??= addon.readiness((count) => {
     const all = found.slice(0, count);
-    for (const one of all) readers.get(one < 0 ? -1 - one : one)?.(one < 0);
+    for (const one of all) readers[one < 0 ? -1 - one : one]?.(one < 0);
   }, found);
   return readiness;
 }
@@ -20,14 +20,14 @@ function readinessOf(addon: Addon): Readiness {
 /** Calls `more` each time that more has come to a socket, until `disregard`. False if that cannot be told. */
 export function attend(addon: Addon, fd: number, more: (hungUp: boolean) => void): boolean {
   if (readinessOf(addon).attend(fd) !== 0) return false;
-  readers.set(fd, more);
+  readers[fd] = more;
   return true;
 }
 
 /** Takes that back; nothing if the descriptor is somebody else's by now, since the socket was closed. */
 export function disregard(addon: Addon, fd: number, more: (hungUp: boolean) => void): void {
-  if (readers.get(fd) !== more) return;
-  readers.delete(fd);
+  if (readers[fd] !== more) return;
+  readers[fd] = undefined;
   readinessOf(addon).disregard(fd);
 }
 
@@ -46,7 +46,7 @@ function whenReady<T>(from: Addon, fd: number, writing: boolean, attempt: (fd: n
   if (own < 0) return undefined;
   const watch: Watch = { fd, waiter: null, closed: false };
   watches.set(own, watch);
-  readers.set(own, () => watch.waiter?.resolve());
+  readers[own] = () => watch.waiter?.resolve();
   try {
     for (;;) {
       block<void>((waiter) => {
@@ -57,7 +57,7 @@ function whenReady<T>(from: Addon, fd: number, writing: boolean, attempt: (fd: n
     }
   } finally {
     watches.delete(own);
-    readers.delete(own);
+    readers[own] = undefined;
     unwatch(own);
   }
 }

@@ -5,7 +5,15 @@ import { block, withFiberStack } from "../runtime/block";
 import { canBlock } from "../runtime/coroutine";
 import { Hidden } from "../runtime/hidden";
 import { schedule } from "../runtime/hub";
-import { type Chunk, DataListener, keepErrors, putBack, type Reading, Want } from "../runtime/park/operations/streams";
+import {
+  type Chunk,
+  DataListener,
+  keepErrors,
+  putBack,
+  type Reading,
+  readChunk,
+  Want,
+} from "../runtime/park/operations/streams";
 import { Semaphore } from "../runtime/sync/semaphore";
 import { type DirectSocket, directly } from "./direct-socket";
 import { Descriptor } from "./parked/descriptor";
@@ -44,14 +52,39 @@ class Source {
     this.#turn.acquire();
     let done = false;
     try {
-      const parked = canBlock() ? null : this.#descriptor();
-      const value = parked === null ? this.#suspending(reading) : parked.carryOut(reading);
+      const value = this.#carryOut(reading);
       done = true;
       return value;
     } finally {
       if (!done) reading.return(undefined as T);
       this.#leave(done);
     }
+  }
+
+  /** Carries out `readChunk`, which there is no need of while a socket's bytes come directly. */
+  next(): Chunk | null {
+    this.#turn.acquire();
+    let done = false;
+    try {
+      const chunk = this.#isTaken() ? this.#direct?.receive() : undefined;
+      const value = chunk ?? this.#carryOut(readChunk(this.#stream));
+      done = true;
+      return value;
+    } finally {
+      this.#leave(done);
+    }
+  }
+
+  #carryOut<T>(reading: Reading<T>): T {
+    const parked = canBlock() ? null : this.#descriptor();
+    return parked === null ? this.#suspending(reading) : parked.carryOut(reading);
+  }
+
+  /** Whether the next chunk can but come directly. A listener for the stream's data would have ended that. */
+  #isTaken(): boolean {
+    const stream = this.#stream;
+    const taken = this.#direct?.taken === true && this.#direct.canReceive && canBlock();
+    return taken && stream.readableFlowing !== true && stream.readableLength === 0;
   }
 
   #suspending<T>(reading: Reading<T>): T {
@@ -123,6 +156,15 @@ class Source {
 export function carryOut<T>(stream: Readable, reading: Reading<T>, entry: (...args: never[]) => unknown): T {
   try {
     return Source.of(stream).carryOut(reading);
+  } catch (error) {
+    throw withFiberStack(error, entry);
+  }
+}
+
+/** The same for `readChunk`. */
+export function nextChunk(stream: Readable, entry: (...args: never[]) => unknown): Chunk | null {
+  try {
+    return Source.of(stream).next();
   } catch (error) {
     throw withFiberStack(error, entry);
   }

@@ -5,7 +5,7 @@ import { OutgoingMessage } from "node:http";
 import stream = require("node:stream");
 
 import { whenAborted } from "../runtime/abort";
-import { block, withFiberStack } from "../runtime/block";
+import { block, canStart, withFiberStack } from "../runtime/block";
 import { canBlock } from "../runtime/coroutine";
 import { invalidArgument, outOfRange } from "../runtime/errors";
 import { checkLimit } from "../runtime/limit";
@@ -14,7 +14,7 @@ import { directly } from "./direct-socket";
 import { holdFlow, inOrder, listenInFibers } from "./emitters";
 import { endNow, writeAll } from "./parked/descriptor";
 import type { ModulePatch } from "./patching";
-import { carryOut } from "./reading";
+import { carryOut, nextChunk } from "./reading";
 
 declare module "stream" {
   /**
@@ -86,6 +86,7 @@ export type PipelinePart =
   | ((source: any, options: { signal: AbortSignal }) => AsyncIterable<unknown> | Iterable<unknown> | Promise<unknown>);
 
 export function readSync(this: Readable, size?: number): Chunk | null {
+  if (size === undefined) return nextChunk(this, readSync);
   checkSize(size);
   return carryOut(this, readChunk(this, size), readSync);
 }
@@ -117,20 +118,24 @@ export function checkEncoding(encoding: unknown): void {
 
 export function writeSync(this: Writable, chunk: unknown, encoding?: BufferEncoding): void {
   if (!canBlock() && writeAll(this, chunk, encoding)) return;
-  handOver(this, (done) => sendOrWrite(this, chunk, encoding, done), writeSync);
+  const left = canStart() ? sendNow(this, chunk, encoding) : chunk;
+  if (left !== nothing) handOver(this, (done) => write(this, left, encoding, done), writeSync);
 }
 
-/** Mostly the system takes at once what a socket is given, and Node's stream need not know. */
-function sendOrWrite(stream: Writable, chunk: unknown, encoding: BufferEncoding | undefined, done: Done): void {
+const nothing = Symbol("nothing");
+
+/** Mostly the system takes at once what a socket is given, and Node's stream need not know. What is left of the chunk. */
+function sendNow(stream: Writable, chunk: unknown, encoding: BufferEncoding | undefined): unknown {
   const direct = directly(stream);
   const bytes = direct && bytesOf(chunk, encoding, stream);
-  const sent = bytes ? direct.send(bytes) : 0;
+  if (!bytes) return chunk;
+  const sent = direct.send(bytes);
   if (sent instanceof Error) {
     stream.destroy(sent);
-    done(sent);
-  } else if (!bytes || sent === 0) write(stream, chunk, encoding, done);
-  else if (sent === bytes.length) done();
-  else write(stream, bytes.subarray(sent), undefined, done);
+    throw withFiberStack(sent, writeSync);
+  }
+  if (sent === 0) return chunk;
+  return sent === bytes.length ? nothing : bytes.subarray(sent);
 }
 
 function bytesOf(chunk: unknown, encoding: BufferEncoding | undefined, stream: Writable): Uint8Array | undefined {

@@ -170,6 +170,11 @@ export function blockLikeNode<T>(start: (waiter: Waiter<T>) => (() => void) | vo
   return leave(blockLikeNode) as T;
 }
 
+/** Whether `block` would start an operation now: for who may have no need to wait. If not, `block` tells why. */
+export function canStart(): boolean {
+  return canBlock() && hasRoom() && !interrupted(current as Coroutine);
+}
+
 function enter(start: (waiter: Waiter) => (() => void) | void, likeNode: boolean): void {
   if (!canBlock()) throw refusal();
   // Here, and not somewhere in Node: a stack overflow half-way into an operation would leave it inconsistent.
