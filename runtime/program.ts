@@ -20,10 +20,10 @@ export function isProgram(fn: unknown): boolean {
 }
 
 /**
- * Node's own streams once more, as a package: its listeners count on each other as those do. And what is under our pools of
- * threads.
+ * Node's own streams once more, as a package: its listeners count on each other as those do. What is under our pools of
+ * threads. And of undici what makes promises of a response's body: two listeners for each, which call nobody.
  */
-const libraries = /[\\/]node_modules[\\/](readable-stream|piscina)[\\/]/;
+const libraries = /[\\/]node_modules[\\/](readable-stream[\\/]|piscina[\\/]|undici[\\/]lib[\\/]api[\\/]readable\.js$)/;
 
 function classify(script: string | undefined, bound: boolean): boolean {
   if (script === __filename) return bound; // by the program: `queue.put.bind(queue)`, or our `runInAsyncScope`

@@ -5,6 +5,7 @@ import { blocking, FiberExit, spawn, withTimeout } from "runtime";
 import undici, { type Pool } from "undici";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { describeFibers } from "../support/fibers";
+import { run } from "../support/run";
 import { until } from "../support/turns";
 
 const http = blocking(undici);
@@ -128,5 +129,39 @@ describeFibers("undici", () => {
       }
     });
     expect(status).toBe(200);
+  });
+});
+
+describeFibers("undici under the patch", () => {
+  it("calls the program's callbacks, and a body's listeners, in fibers; for its own of a body none start", async () => {
+    const { stdout, stderr } = await run(
+      `
+        require("runtime/patch");
+        const { subscribe } = require("node:diagnostics_channel");
+        const { createServer } = require("node:http");
+        const { sleep, Fiber } = require("runtime");
+        const undici = require(process.env.UNDICI);
+        let names = [];
+        subscribe("runtime:fiber:spawn", ({ fiber }) => names.push(fiber.name));
+        const server = createServer((request, response) => response.end("page")).listen(0, async () => {
+          const pool = new undici.Pool("http://127.0.0.1:" + server.address().port);
+          const { body } = await pool.request({ path: "/", method: "GET" });
+          names = [];
+          console.log(await body.text(), names.includes("on end"), names.includes("on close"));
+          pool.request({ path: "/", method: "GET" }, (error, { body }) => {
+            sleep(1);
+            console.log("callback", Fiber.current !== null);
+            body.resume().on("end", () => {
+              sleep(1);
+              console.log(Fiber.current.name);
+              server.closeAllConnections();
+              server.close();
+            });
+          });
+        });
+      `,
+      { env: { UNDICI: require.resolve("undici") } },
+    );
+    expect([stdout, stderr]).toEqual(["page false false\ncallback true\non end\n", ""]);
   });
 });
