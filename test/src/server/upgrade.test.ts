@@ -101,6 +101,16 @@ describeFibers("an upgrade", () => {
     expect(await ask(url, { headers })).toMatchObject({ status: 200, body: "websocket" });
   });
 
+  it("is a request as any other where what the app calls so is no function", async () => {
+    const { url } = await started(
+      Object.assign((req: { headers: { upgrade?: string } }) => ({ body: req.headers.upgrade }), {
+        upgrade: true,
+      }) as App,
+    );
+    const headers = { connection: "Upgrade", upgrade: "websocket" };
+    expect(await ask(url, { headers })).toMatchObject({ status: 200, body: "websocket" });
+  });
+
   it("is taken in a fiber, in which a whole conversation may block", async () => {
     const upgrade = talking((ws) => {
       for (let count = 0; count < 3; count++) ws.send(`${onceSync(ws, "message")[0]}${count}`);
