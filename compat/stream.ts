@@ -139,6 +139,7 @@ function sendNow(stream: Writable, chunk: unknown, encoding: BufferEncoding | un
 }
 
 function bytesOf(chunk: unknown, encoding: BufferEncoding | undefined, stream: Writable): Uint8Array | undefined {
+  if (encoding && !Buffer.isEncoding(encoding)) return undefined; // it is for the stream to say so
   if (chunk instanceof Uint8Array) return chunk;
   if (typeof chunk !== "string") return undefined;
   const { defaultEncoding } = (stream as unknown as { _writableState: { defaultEncoding: BufferEncoding } })

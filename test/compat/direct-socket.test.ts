@@ -261,6 +261,15 @@ describeFibers("a socket that is a fiber's alone", () => {
     expect(seen).toEqual(["mine"]);
   });
 
+  test("refuses an encoding that there is none of, with bytes too", async () => {
+    const codes = await inFiber(() => {
+      socket.writeSync("some");
+      return [Buffer.from("bytes"), "text"].map((data) => thrown(() => socket.writeSync(data, "utf9" as "utf8")).code);
+    });
+    expect(codes).toEqual(["ERR_UNKNOWN_ENCODING", "ERR_UNKNOWN_ENCODING"]);
+    expect(socket.bytesWritten).toBe(4);
+  });
+
   test("keeps the default encoding, and refuses what is no data", async () => {
     socket.setDefaultEncoding("hex");
     await inFiber(() => socket.writeSync("6162"));
@@ -285,6 +294,64 @@ describeFibers("a socket that is a fiber's alone", () => {
     await settle();
     far.write("ab");
     expect(await Promise.all(readers)).toEqual(["a", "b"]);
+  });
+
+  test("sees, from one chunk to the next, what has become of its stream", async () => {
+    const reader = spawn(() => {
+      const next = (text: string) => {
+        far.write(text);
+        return socket.readSync();
+      };
+      const seen: unknown[] = [next("a"), next("b")];
+      socket.unshift("back");
+      seen.push(socket.readSync(), next("c"), socket.readSync(0));
+      socket.setEncoding("hex");
+      seen.push(next("d"));
+      const listened: string[] = [];
+      const listener = (text: string) => listened.push(text);
+      socket.on("data", listener);
+      far.write("e");
+      while (listened.length === 0) sleep(1);
+      socket.off("data", listener).pause();
+      seen.push(...listened, next("f"));
+      far.end("g");
+      seen.push(socket.readSync(), socket.readSync(), socket.readSync());
+      return seen.map(String);
+    });
+    expect(await reader).toEqual(["a", "b", "back", "c", "", "64", "65", "66", "67", "null", "null"]);
+  });
+
+  test("is read by turns, chunk by chunk, by fibers that wait for it", async () => {
+    const order: string[] = [];
+    const readers = ["x", "y"].map((name) =>
+      spawn(() => {
+        for (let chunk = socket.readSync(); chunk !== null; chunk = socket.readSync()) order.push(`${name}${chunk}`);
+      }),
+    );
+    for (const text of ["1", "2", "3", "4"]) {
+      await settle();
+      far.write(text);
+      await until(() => order.length === Number(text));
+    }
+    far.end();
+    for (const reader of readers) await reader;
+    expect(order).toEqual(["x1", "y2", "x3", "y4"]);
+  });
+
+  test("is written nothing by a fiber into which an error was thrown, and the rest by its next call", async () => {
+    const got = far.setEncoding("latin1").toArray();
+    const [fiber] = await waiting(() => {
+      socket.writeSync("first ");
+      const first = thrown(() => sleep(10_000));
+      const second = thrown(() => socket.writeSync("lost "));
+      socket.writeSync("last");
+      socket.endSync();
+      return [first.message, second.message, second.stack?.includes("direct-socket.test")];
+    });
+    fiber.throw(new Error("one"));
+    fiber.throw(new Error("two"));
+    expect(await fiber).toEqual(["one", "two", true]);
+    expect((await got).join("")).toBe("first last");
   });
 
   test("can be of the system's own kind", async () => {
