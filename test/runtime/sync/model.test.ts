@@ -25,23 +25,13 @@ import {
 } from "runtime";
 import { expect, it } from "vitest";
 import { describeFibers } from "../../support/fibers";
+import { mulberry32 } from "../../support/random";
 import { turn } from "../../support/turns";
 
 const OPERATIONS = 10_000;
 const WORKERS = 36;
 /** After so many, all come to rest, and it is looked at who waits for what. */
 const BETWEEN_RESTS = 250;
-
-/** A small generator of random numbers from 0 to 1, always the same ones for a seed. */
-function mulberry32(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 /** Thrown into fibers, which go on. */
 class Disturbance extends Error {}
