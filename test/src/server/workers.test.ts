@@ -168,9 +168,10 @@ describe("answers as plain Node does, byte for byte", () => {
 
   it("emits the same events in the same order", async () => {
     const eventsOf = async ({ port }: Served, body?: string) => {
-      await ask(port, "/events", body);
+      const name = body === undefined ? "without" : "with";
+      await ask(port, `/events?${name}`, body);
       let events = "";
-      while (events === "") events = (await ask(port, "/last-events")).body;
+      while (events === "") events = (await ask(port, `/events-of?${name}`)).body; // of another thread, perhaps
       await ask(port, "/end");
       return events;
     };

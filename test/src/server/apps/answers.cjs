@@ -164,15 +164,16 @@ const routes = {
     res.on("finish", () => seen.push(`${res.writableFinished} ${res.destroyed} ${res.socket === null}`));
     res.on("close", () => {
       setImmediate(() => {
-        lastEvents = seen.join();
+        events.set(req.url.split("?")[1], seen.join());
       });
     });
     req.on("end", () => res.end("listened"));
   },
-  "/last-events": (_req, res) => res.end(lastEvents),
+  "/events-of": (req, res) => res.end(events.get(req.url.split("?")[1])),
 };
 
-let lastEvents = "";
+/** What "/events?NAME" has seen, by name. */
+const events = new Map();
 
 module.exports = (req, res) => {
   const route = routes[req.url.split("?")[0]];
