@@ -1,4 +1,5 @@
-// Root certificates: tls.createSecureContext, setDefaultCACertificates, getCACertificates.
+// Root certificates: tls.createSecureContext, setDefaultCACertificates, getCACertificates, and the methods of Node's own object
+// in a secure context, which programs call to add certificates to those: `createSecureContext().context.addCACert(pem)`.
 //
 // From Node 22 on they are kept in thread-local variables (from 24 on, those that Node brings, too), of which each fiber has
 // its own, while what frees them is registered with the environment: the second fiber (or the hub, after a fiber) that
@@ -7,6 +8,7 @@
 // ones that outlive a call.)
 import Module = require("node:module");
 
+import { withFiberStack } from "../block";
 import { beforeFirstFiber, current, onHub } from "../coroutine";
 import { replace } from "../disguise";
 
@@ -22,10 +24,33 @@ export function guardTls(): void {
         tls,
         name,
         (load) =>
-          (...args) =>
-            current === null ? load(...args) : onHub(() => load(...args)),
+          function loading(...args) {
+            return loadOnHub(() => load(...args), loading);
+          },
       );
     }
     Module.syncBuiltinESMExports(); // connect and servers call them by these names, too
+    guardContexts(tls as never);
   });
+}
+
+function loadOnHub(load: () => unknown, entry: (...args: never[]) => unknown): unknown {
+  if (current === null) return load();
+  try {
+    return onHub(load);
+  } catch (error) {
+    throw withFiberStack(error, entry);
+  }
+}
+
+function guardContexts(tls: { SecureContext: new () => { context: object } }): void {
+  const methods = Object.getPrototypeOf(new tls.SecureContext().context) as object; // there is no other way to it
+  for (const name of Object.getOwnPropertyNames(methods)) {
+    if (name === "constructor") continue;
+    replace(methods, name, (method) => {
+      return function calling(this: unknown, ...args) {
+        return loadOnHub(() => Reflect.apply(method, this, args), calling);
+      };
+    });
+  }
 }

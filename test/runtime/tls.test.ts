@@ -30,15 +30,39 @@ describeFibers("root certificates, which Node may keep in thread-local variables
     expect(await run(program, { files })).toEqual(printing("loaded", "on the hub"));
   });
 
+  it("can be added to in fibers and on the hub, through Node's own object in a context", async () => {
+    const program = `
+      const tls = require("node:tls");
+      const { spawn } = require("runtime");
+      const [first, second] = tls.rootCertificates;
+      const before = tls.createSecureContext();
+      const add = (context) => {
+        context.context.addCACert(first);
+        context.context.addRootCerts();
+        tls.createSecureContext({ ca: second }).context.addCACert(first);
+        return context.context.addCACert.name;
+      };
+      const inFiber = () => {
+        const names = [add(before), add(tls.createSecureContext())];
+        try { before.context.setCiphers("none"); } catch (error) { names.push(error.code, error.stack.includes("inFiber")); }
+        return names;
+      };
+      spawn(inFiber).then(async (names) => {
+        console.log(names.join(), add(before), (await spawn(inFiber)).join());
+      });`;
+    const each = "addCACert,addCACert,ERR_SSL_NO_CIPHER_MATCH,true";
+    expect(await run(program)).toEqual(printing(`${each} addCACert ${each}`));
+  });
+
   it("throw what is wrong with the arguments", async () => {
     const program = `
       const tls = require("node:tls");
       const { spawn } = require("runtime");
       spawn(function caller() {
         try { tls.createSecureContext({ minVersion: "none" }); }
-        catch (error) { console.log(error.code); }
+        catch (error) { console.log(error.code, / caller /.test(error.stack)); }
       });`;
-    expect(await run(program)).toEqual(printing("ERR_TLS_INVALID_PROTOCOL_VERSION"));
+    expect(await run(program)).toEqual(printing("ERR_TLS_INVALID_PROTOCOL_VERSION true"));
   });
 
   it("that a fiber sets as the default are everybody's", async () => {
