@@ -134,10 +134,11 @@ export function listenInFibers<E extends EventEmitter>(
         for (let i = 0; i < arguments.length; i++) args.push(arguments[i]);
         // In what follows, undefined tells that a listener has suspended.
         if (manner === "each") return runListener(emit, this, args, nameOf(event)) ?? true;
+        const uncaught = isParsers(this, event, args[1]);
         if (manner === "work" && !serverFibers.reached)
-          return serverFibers.run(emit, this, args, nameOf(event)) ?? true;
+          return serverFibers.run(emit, this, args, nameOf(event), uncaught) ?? true;
         const before = manner === "work" ? serverFibers : backlogs.get(this);
-        if (!before) return runInOrder(this, emit, this, args, event, hold as Hold<object>) ?? true;
+        if (!before) return runInOrder(this, emit, this, args, event, hold as Hold<object>, uncaught) ?? true;
         before.add(postpone(this, event, listeners, args.slice(1)), event);
         return true;
       },
@@ -158,12 +159,40 @@ function runInOrder(
   args: unknown[],
   event: string | symbol,
   hold?: Hold<object>,
+  uncaught?: boolean,
 ): unknown {
-  return runListener(listener, self, args, nameOf(event), (fiber) => {
+  const leaves = (fiber: Fiber) => {
     const backlog = new Backlog(owner, hold);
     backlogs.set(owner, backlog);
     backlog.follow(fiber, event);
-  });
+  };
+  return runListener(listener, self, args, nameOf(event), leaves, uncaught);
+}
+
+const LOSES_ERRORS_SINCE = 22;
+const losesErrors = Number.parseInt(process.versions.node, 10) >= LOSES_ERRORS_SINCE;
+const parsed = new Set<string | symbol>([
+  "request",
+  "checkContinue",
+  "checkExpectation",
+  "response",
+  "continue",
+  "information",
+]);
+
+interface Parsed {
+  readonly parser?: { readonly incoming: unknown } | null;
+  readonly socket?: Parsed | null;
+}
+
+/**
+ * Whether an event is HTTP's parser's, in which Node from 22 on loses what a listener throws if AsyncResource#runInAsyncScope
+ * was called there before, as it is for each fiber. Nobody could catch that but the process.
+ */
+function isParsers(emitter: object, event: string | symbol, message: unknown): boolean {
+  if (!losesErrors || !parsed.has(event)) return false;
+  const { parser } = (message as Parsed | undefined)?.socket ?? (emitter as Parsed);
+  return parser?.incoming != null && (message === undefined || parser.incoming === message || event === "information");
 }
 
 /** Events that bring a server something to do. */

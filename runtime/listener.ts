@@ -49,6 +49,7 @@ export function getsFiber(listener: unknown): boolean {
 /**
  * Calls a listener in a fiber that starts at once, on top of the running stack. Returns or throws as the listener does.
  * But if it suspends first, `away` is called with the fiber, undefined is returned, and an error will go uncaught.
+ * @param uncaught an error goes uncaught in any case, and undefined is returned
  */
 export function runListener(
   listener: Listener,
@@ -56,8 +57,10 @@ export function runListener(
   args: unknown[],
   name: string,
   away?: (fiber: Fiber) => void,
+  uncaught = false,
 ): unknown {
   const fiber = new ListenerFiber(listener, self, args, name);
+  fiber.away = uncaught;
   begin(fiber, () => {
     fiber.away = true;
     away?.(fiber);
@@ -104,14 +107,15 @@ class Ceiling {
   }
 
   /** As `runListener`; where it is reached, the caller queues. */
-  run(listener: Listener, self: unknown, args: unknown[], name: string): unknown {
+  run(listener: Listener, self: unknown, args: unknown[], name: string, uncaught: boolean): unknown {
     this.#active++;
     let away = false;
+    const leaves = (fiber: Fiber) => {
+      away = true;
+      fiber.record.atEnd(this.#left);
+    };
     try {
-      return runListener(listener, self, args, name, (fiber) => {
-        away = true;
-        fiber.record.atEnd(this.#left);
-      });
+      return runListener(listener, self, args, name, leaves, uncaught);
     } finally {
       if (!away) this.#left();
     }

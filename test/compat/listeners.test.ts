@@ -343,6 +343,45 @@ describe("an emitter", () => {
     expect(seen).toEqual([fiber, 1, 2]);
   });
 
+  itFibers("loses no error of HTTP's handlers and callbacks, which its parser calls", async () => {
+    const program = `
+      require("runtime/patch");
+      const http = require("node:http");
+      const { Duplex } = require("node:stream");
+      process.on("uncaughtException", (error) => {
+        console.log("uncaught", error.message);
+        if (++uncaught === 5) process.exit();
+      });
+      let uncaught = 0;
+      const fail = (message) => () => { throw new Error(message); };
+      const server = http.createServer((request, response) => {
+        response.writeEarlyHints({ link: "</style.css>" });
+        response.end("page");
+        if (request.url === "/fails") fail("in a handler")();
+      });
+      server.on("checkContinue", (request, response) => { response.writeContinue(); response.end(); });
+      server.listen(0, "127.0.0.1", () => {
+        const { port } = server.address();
+        const ask = (path, options) => http.request({ port, path, host: "127.0.0.1", ...options }).on("error", () => {});
+        ask("/").on("response", fail("in a response's callback")).end();
+        ask("/").on("information", fail("in early hints")).end();
+        ask("/", { headers: { expect: "100-continue" } }).on("continue", fail("in continue")).flushHeaders();
+        ask("/fails").end();
+        const stream = new Duplex({ read() {}, write(chunk, encoding, done) { done(); } });
+        http.createServer(fail("in a handler, over a stream")).emit("connection", stream);
+        stream.push("GET / HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n");
+      });`;
+    const { stdout, stderr, code } = await run(program);
+    expect(stdout.trim().split("\n").sort()).toEqual([
+      "uncaught in a handler",
+      "uncaught in a handler, over a stream",
+      "uncaught in a response's callback",
+      "uncaught in continue",
+      "uncaught in early hints",
+    ]);
+    expect([stderr, code]).toEqual(["", 0]);
+  });
+
   itFibers("throws what a listener throws before it suspends; after that it is uncaught", async () => {
     const source = new PassThrough();
     source.on("note", (when: string) => {
