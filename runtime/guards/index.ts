@@ -11,6 +11,7 @@ import { guardSqlite } from "./sqlite";
 import { guardTls } from "./tls";
 import { guardVm } from "./vm";
 import { guardWasm } from "./wasm";
+import { guardWatch } from "./watch";
 
 let installed = false;
 
@@ -33,4 +34,5 @@ export function installGuards(): void {
   guardJson();
   guardExit();
   guardIds();
+  guardWatch();
 }

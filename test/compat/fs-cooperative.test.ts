@@ -1,10 +1,11 @@
 // Every synchronous function of fs, by itself: that it suspends its fiber only, what a kill leaves of it, and what it costs.
 import { createHook } from "node:async_hooks";
 import { execFileSync } from "node:child_process";
+import { onceSync } from "node:events";
 import nodeFs from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { original, patch, spawn, unpatch } from "runtime";
+import { original, patch, sleep, spawn, unpatch } from "runtime";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { describeFibers, inFiber, progress, settle, until } from "./support";
 
@@ -251,5 +252,35 @@ describeFibers("in a fiber", () => {
       hook.disable();
     });
     expect(count).toBe(trips[name] ?? 1);
+  });
+});
+
+describeFibers("fs.watch in a fiber", () => {
+  beforeAll(() => patch());
+  afterAll(() => unpatch());
+
+  it("is over before anything else happens, however many directories it has to go through", async () => {
+    const top = nodeFs.mkdtempSync(path.join(tmpdir(), "watched-"));
+    for (let i = 0; i < 20; i++) nodeFs.mkdirSync(path.join(top, `${i}`, "below"), { recursive: true });
+    let turns = 0;
+    const other = spawn(() => {
+      for (; turns < 1000; turns++) sleep(0);
+    });
+    const [before, after, name] = await inFiber(() => {
+      const start = turns;
+      const watcher = nodeFs.watch(top, { recursive: true });
+      const end = turns;
+      try {
+        spawn(() => nodeFs.writeFileSync(path.join(top, "3", "below", "new"), ""));
+        const [, file] = onceSync(watcher, "change") as [string, string];
+        return [start, end, file];
+      } finally {
+        watcher.close();
+      }
+    });
+    other.kill();
+    nodeFs.rmSync(top, { recursive: true });
+    expect(after).toBe(before);
+    expect(name).toContain("3");
   });
 });
