@@ -30,7 +30,7 @@ export function guardTls(): void {
       );
     }
     Module.syncBuiltinESMExports(); // connect and servers call them by these names, too
-    guardContexts(tls as never);
+    guardContexts(tls as never as Tls);
   });
 }
 
@@ -43,8 +43,12 @@ function loadOnHub(load: () => unknown, entry: (...args: never[]) => unknown): u
   }
 }
 
-function guardContexts(tls: { SecureContext: new () => { context: object } }): void {
-  const methods = Object.getPrototypeOf(new tls.SecureContext().context) as object; // there is no other way to it
+interface Tls {
+  readonly SecureContext: new () => { context: object };
+}
+
+function guardContexts(tls: Tls): void {
+  const methods = Object.getPrototypeOf(nativeContext(tls)) as object;
   for (const name of Object.getOwnPropertyNames(methods)) {
     if (name === "constructor") continue;
     replace(methods, name, (method) => {
@@ -54,3 +58,23 @@ function guardContexts(tls: { SecureContext: new () => { context: object } }): v
     });
   }
 }
+
+/** Such an object, taken before it is set up: that takes time, and fails where OpenSSL's configuration is wrong. */
+function nativeContext(tls: Tls): object {
+  let native: object | undefined;
+  class Probe extends tls.SecureContext {
+    // @ts-expect-error: an accessor in a property's place, which is what the constructor is to meet
+    override set context(context: object) {
+      native = context;
+      throw enough;
+    }
+  }
+  try {
+    return new Probe().context;
+  } catch (error) {
+    if (error !== enough) throw error;
+    return native as object;
+  }
+}
+
+const enough = new Error("enough is known");

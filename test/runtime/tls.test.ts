@@ -54,6 +54,33 @@ describeFibers("root certificates, which Node may keep in thread-local variables
     expect(await run(program)).toEqual(printing(`${each} addCACert ${each}`));
   });
 
+  it("need not be to be had for there to be fibers: OpenSSL may be told nonsense", async () => {
+    const program = `
+      const tls = require("node:tls");
+      const { spawn } = require("runtime");
+      const load = () => { try { return typeof tls.createSecureContext(); } catch (error) { return error.message; } };
+      console.log(load());
+      spawn(() => console.log(load()));`;
+    const configuration = `
+nodejs_conf = node
+config_diagnostics = 1
+[node]
+ssl_conf = ssl
+[ssl]
+system_default = nonsense
+[nonsense]
+CipherString = NONSENSE
+`;
+    const heeded = Number.parseInt(process.versions.node, 10) >= 22;
+    const { stdout, stderr } = await run(program, {
+      files: { "openssl.cnf": configuration },
+      env: { OPENSSL_CONF: "openssl.cnf" },
+    });
+    const [onTheHub, inAFiber, ...others] = stdout.split("\n");
+    expect(onTheHub).toContain(heeded ? "no cipher match" : "object");
+    expect([inAFiber, others, stderr]).toEqual([onTheHub, [""], ""]);
+  });
+
   it("throw what is wrong with the arguments", async () => {
     const program = `
       const tls = require("node:tls");
