@@ -58,21 +58,16 @@ function streamOptions(options: unknown, largestFlush: number, signal: AbortSign
   return passed;
 }
 
-/** Bytes that do not pretend to be more. */
-function isPlainView(input: unknown): boolean {
-  return ArrayBuffer.isView(input) && !Object.hasOwn(input, "byteLength");
-}
-
 function replaceTwin(define: Define, zlib: Record<string, AnyFunction>, name: string, largestFlush: number): void {
   const twin = zlib[name] as AnyFunction;
   define.replace(zlib, `${name}Sync`, (sync) => (...args) => {
     const [input, options] = args;
-    const isInput = typeof input === "string" || isPlainView(input) || isAnyArrayBuffer(input);
+    const isInput = typeof input === "string" || ArrayBuffer.isView(input) || isAnyArrayBuffer(input);
     if (!canSuspend() || !isInput) return sync(...args); // which says what is wrong
     const bytes = typeof input === "string" ? Buffer.from(input) : input;
     // zstd has two ways to be told the size, one of which the twin does not have.
-    const given = [options?.pledgedSrcSize, options?.finishFlush].some((option) => option !== undefined);
-    if (name === "zstdCompress" && given) return sync(...args);
+    if (name === "zstdCompress" && (options?.pledgedSrcSize !== undefined || options?.finishFlush !== undefined))
+      return sync(...args);
     try {
       return block((waiter) => {
         const abort = new AbortController();

@@ -53,6 +53,8 @@ const allArguments: Record<string, Args> = {
   "a wrong maxOutputLength": compress(text, { maxOutputLength: 0 }),
   "finishFlush 2": compress(text, { finishFlush: 2 }),
   "a wrong finishFlush": compress(text, { finishFlush: 99 }),
+  "a pledgedSrcSize": compress(text, { pledgedSrcSize: text.length }),
+  "a wrong pledgedSrcSize": compress("", { pledgedSrcSize: null }),
   "flush 1": compress(text, { flush: 1 }),
   "flush 2 with finishFlush 1": compress(text, { flush: 2, finishFlush: 1 }),
   "a wrong flush": compress(text, { flush: 99 }),
