@@ -117,8 +117,9 @@ export function checkEncoding(encoding: unknown): void {
 }
 
 export function writeSync(this: Writable, chunk: unknown, encoding?: BufferEncoding): void {
-  if (!canBlock() && writeAll(this, chunk, encoding)) return;
-  const left = canStart() ? sendNow(this, chunk, encoding) : chunk;
+  let left = chunk;
+  if (canStart()) left = sendNow(this, chunk, encoding);
+  else if (!canBlock() && writeAll(this, chunk, encoding)) return;
   if (left !== nothing) handOver(this, (done) => write(this, left, encoding, done), writeSync);
 }
 

@@ -40,7 +40,7 @@ function run(request: Request, find: () => Run | Promise<Run>, isText: boolean):
     const args = isArgs ? request : (unpack(request) as unknown[]);
     const fn = find();
     const value = typeof fn === "function" ? fn(...args) : fn.then((found) => found(...args));
-    return isObject(value) ? awaited(value, isText) : succeeded(value, isText);
+    return isObject(value) ? awaited(value, isText) : succeeded(value);
   } catch (error) {
     return failed(error, isText);
   }
@@ -48,20 +48,17 @@ function run(request: Request, find: () => Run | Promise<Run>, isText: boolean):
 
 async function awaited(value: object, isText: boolean): Promise<unknown> {
   try {
-    return succeeded(await value, isText);
+    return succeeded(await value);
   } catch (error) {
     return failed(error, isText);
   }
 }
 
-function succeeded(value: unknown, isText: boolean): unknown {
+/** @throws DataCloneError if the value cannot be sent */
+function succeeded(value: unknown): unknown {
   if (!isObject(value) && typeof value !== "symbol" && port === undefined) return value;
   const transfer = moved?.get(value);
-  try {
-    return answer(pack(value, "the result", { certain: true, transfer }), transfer);
-  } catch (error) {
-    return failed(error, isText);
-  }
+  return answer(pack(value, "the result", { certain: true, transfer }), transfer);
 }
 
 function failed(error: unknown, isText: boolean): unknown {
