@@ -14,6 +14,7 @@ export default {
     { name: "runtime", measure: () => node(program("ours/offload.cjs"), "2", share(quick)) },
     { name: "piscina", peer: "piscina", measure: () => node(program("peers/piscina.cjs"), "2", share(quick)) },
     { name: "runtime, 1 thread", measure: () => node(program("ours/offload.cjs"), "1", share(quick)) },
+    { name: "runtime, in turns", measure: () => node(program("ours/offload-turns.cjs"), quick ? "40" : "400") },
   ],
   rows: [
     { key: "module", what: "a trip: a module's function (us)", peer: "piscina", compare: timesAsMuch, atMost: 1.2 },
@@ -26,6 +27,9 @@ export default {
       compare: timesAsMuch,
       atMost: 1.2,
     },
+    { key: "tripInTurns", what: "a trip, in turns with piscina's in one process, 1 thread each (times piscina's)" },
+    { key: "burstInTurns", what: "200 tasks at once, likewise (times piscina's)" },
+    { key: "awaitedInTurns", what: "a trip by spawn, and await, likewise (times piscina's)" },
     { key: "burst", what: "each of 200 tasks at once (us)", peer: "piscina", compare: timesAsMuch },
     { key: "compute", what: "each of 8 tasks that hash 16 MiB (ms)", peer: "piscina", compare: timesAsMuch },
     {
