@@ -1,11 +1,12 @@
-// THREADS SHARE: the same with offload's pool, in a fiber; and objects that live in a thread.
+// trips SHARE: trips to a thread and back with offload's pool, in a fiber; and objects that live in a thread.
+// compute SHARE THREADS: tasks that compute.
 const path = require("node:path");
 const { spawn, ThreadPool, threaded } = require("runtime");
 
 const tasks = path.join(__dirname, "../tasks/tasks.cjs");
 const mover = path.join(__dirname, "../tasks/move.cjs");
 const mebibyte = 1024 * 1024;
-const share = Number(process.argv[3]); // of the batches
+const [, , what, share, threads = 1] = process.argv;
 const nothing = { name: "nothing" };
 
 const now = () => Number(process.hrtime.bigint()) / 1000; // microseconds
@@ -24,13 +25,16 @@ function least(batches, count, run) {
   return least;
 }
 
-function measure(pool, counter) {
+function map(pool, count, name) {
+  const items = Array.from({ length: count }, (_, i) => i);
+  return () => pool.map(tasks, items, { name });
+}
+
+function measureTrips(pool, counter) {
   let bytes = new Uint8Array(mebibyte);
   const move = () => {
     bytes = pool.apply(mover, [bytes], { name: "ours", transfer: [bytes.buffer] });
   };
-  const items = Array.from({ length: 200 }, (_, i) => i);
-  const map = (name) => (count) => pool.map(tasks, items.slice(0, count), { name });
   return {
     module: least(
       200,
@@ -43,8 +47,7 @@ function measure(pool, counter) {
       times((i) => pool.apply((value) => value, i)),
     ),
     bytes: least(100, 50, times(move)),
-    burst: least(50, 200, map("nothing")),
-    compute: least(12, 8, map("compute")) / 1000,
+    burst: least(50, 200, map(pool, 200, "nothing")),
     method: least(
       200,
       100,
@@ -64,18 +67,27 @@ async function measurePromises(pool) {
   return least;
 }
 
-async function main(threads) {
-  const pool = new ThreadPool({ min: threads, max: threads });
+async function trips(pool) {
   const counter = new (threaded(tasks).Counter)();
-  const figures = await spawn(measure, pool, counter);
+  const figures = await spawn(measureTrips, pool, counter);
   figures.promise = await measurePromises(pool);
   figures.parked = least(
     200,
     100,
     times((i) => counter.add(i)),
   );
+  return figures;
+}
+
+function compute(pool) {
+  return spawn(() => ({ compute: least(12, 8, map(pool, 8, "compute")) / 1000 }));
+}
+
+async function main() {
+  const pool = new ThreadPool({ min: Number(threads), max: Number(threads) });
+  const figures = await (what === "trips" ? trips : compute)(pool);
   pool.kill();
   console.log(JSON.stringify(figures));
 }
 
-main(Number(process.argv[2]));
+main();
