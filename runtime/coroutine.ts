@@ -8,26 +8,30 @@ import { AsyncResource, executionAsyncId } from "node:async_hooks";
 import { noticeLoads } from "./builtins";
 import { isPreparingStackTrace } from "./call-sites";
 import { enterDomains, isInDomain, leaveDomains } from "./domains";
-import { cannotSuspend, FiberExit, fiberLimit, noFibers } from "./errors";
+import { cannotSuspend, FiberExit, noFibers } from "./errors";
 import { drain, type Runnable, raise, schedule, takeNext, waiting } from "./hub";
+import { type Lease, Leases } from "./leases";
 import { insideEsModule } from "./loader-stack";
 import * as channels from "./observe/channels";
 import type { FiberRecord } from "./observe/record";
 import { openSwitch, type Stacks, type Switch } from "./switch";
 
-// As they were before anybody patched or replaced them.
-const { setTimeout } = require("node:timers") as typeof import("node:timers");
+// As it was before anybody patched or replaced it.
 const runInAsyncScope = AsyncResource.prototype.runInAsyncScope;
 
 let opened: Switch | null = null;
 let stacks: Stacks; // once it is open, if there are fibers at all
+let leases: Leases<Coroutine>; // the same
 
 /** How stacks are switched in this thread. Opened when it is first asked for: a program without fibers never pays. */
 export function theSwitch(): Switch {
   if (opened === null) {
     opened = openSwitch(main, failed);
-    stacks = opened.stacks as Stacks;
-    if (opened.stacks !== null) for (const prepare of preparations) prepare();
+    if (opened.stacks !== null) {
+      stacks = opened.stacks;
+      leases = new Leases(stacks, abandoned);
+      for (const prepare of preparations) prepare();
+    }
   }
   return opened;
 }
@@ -48,11 +52,6 @@ export function forgoFibers(reason: string): boolean {
 /** Bytes of stack for JavaScript: a little more than the 984 KiB that V8 allows itself on Node's main thread. */
 export const DEFAULT_STACK_SIZE = 1024 * 1024;
 export const MIN_STACK_SIZE = 64 * 1024;
-/** So many ended coroutines' stacks stay warm for good: in V8, at the top of `main`, for the next one to run on. */
-const WARM_LEAST = 256;
-/** More than that, as long as they are in use: of those that were not for so many milliseconds, so many go cold. */
-const COOL_EVERY = 1000;
-const COOL_AT_ONCE = 512;
 
 export const enum State {
   New,
@@ -60,14 +59,6 @@ export const enum State {
   Running,
   Suspended,
   Dead,
-}
-
-/** A native stack on loan. The finalizer of this small object tells when nobody can resume its coroutine any more. */
-interface Lease {
-  readonly stack: number;
-  readonly stackSize: number;
-  /** What runs on it. The two lead to each other, and are garbage together. */
-  coroutine: Coroutine | null;
 }
 
 /** What one coroutine is to run; not reachable from it once it runs. */
@@ -87,95 +78,31 @@ export function currentRoot(): Coroutine | null {
   return coroutine;
 }
 
-interface WarmStacks {
-  readonly leases: Lease[];
-  /** How few there were at some moment since the last look. */
-  least: number;
-}
-
-const warm = new Map<number, WarmStacks>(); // by size
-let cooler: NodeJS.Timeout | null = null;
-let cooling = false; // a stack that is resumed now leaves `main`
 const resources: (AsyncResource | undefined)[] = []; // by stack: the async context of what runs there
 /** By stack: what is known of the fiber that has begun there. The addon's monitor looks into it. */
 export const records: (FiberRecord | undefined)[] = [];
 const depths: number[] = []; // by stack: how many hosts there are below what runs there
 const starved: Coroutine[] = []; // could not be given a stack; start when one is free
-let leased = 0;
 let shortage: Error | null = null; // why the last lease failed, until a stack is free again
 
 /** How often what has happened, to fibers only: not to the parts of one (`host`). */
 export const counts = { spawned: 0, ended: 0, switches: 0 };
 
-const leases = new FinalizationRegistry<Pick<Lease, "stack" | "stackSize">>(({ stack, stackSize }) =>
-  abandoned(stack, stackSize),
-);
-/** By stack. */
-const weakLeases: (WeakRef<Lease> | undefined)[] = [];
-
-function newLease(stack: number, stackSize: number): Lease {
-  const lease: Lease = { stack, stackSize, coroutine: null };
-  leases.register(lease, { stack, stackSize }, lease);
-  weakLeases[stack] = new WeakRef(lease);
-  return lease;
-}
-
-function takeLease(stackSize: number): Lease {
-  const idle = warm.get(stackSize);
-  const lease = idle?.leases.pop();
-  if (idle && lease) {
-    if (idle.leases.length < idle.least) idle.least = idle.leases.length;
-    leased++;
-    return lease;
-  }
-  let stack: number;
-  try {
-    stack = stacks.acquire(stackSize);
-  } catch (error) {
-    throw fiberLimit((error as Error).message);
-  }
-  leased++;
-  return newLease(stack, stackSize);
-}
-
-/** The stack stays warm for another coroutine. Runs on that stack. */
-function returnLease(lease: Lease): void {
-  leased--;
-  lease.coroutine = null;
-  shortage = null;
-  const next = starved.shift();
-  if (next) schedule(next);
-  let idle = warm.get(lease.stackSize);
-  if (!idle) warm.set(lease.stackSize, (idle = { leases: [], least: 0 }));
-  if (idle.leases.push(lease) > WARM_LEAST && cooler === null) cooler = setTimeout(cool, COOL_EVERY).unref();
-}
-
-/** Lets stacks go cold that a burst has left behind: V8 walks warm ones at every collection. On the hub's stack. */
-function cool(): void {
-  cooler = null;
-  for (const idle of warm.values()) {
-    const unused = Math.min(idle.least - WARM_LEAST, COOL_AT_ONCE);
-    cooling = true;
-    for (const lease of idle.leases.splice(0, unused)) {
-      leases.unregister(lease);
-      stacks.resume(lease.stack);
-    }
-    cooling = false;
-    idle.least = idle.leases.length;
-    if (idle.least > WARM_LEAST) cooler ??= setTimeout(cool, COOL_EVERY).unref();
-  }
-}
-
 /** How many stacks are kept for the next fibers. */
 export function pooledStacks(): number {
   const [created] = opened?.stacks?.counts() ?? [0];
-  return created - leased;
+  return created - leasedStacks();
 }
 
 /** Stacks on loan, all that there are, and those that are warm and not on loan. */
 export function stackCounts(): { leased: number; created: number; warm: number } {
   const [created, cold] = theSwitch().stacks?.counts() ?? [0, 0];
+  const leased = leasedStacks();
   return { leased, created, warm: created - cold - leased };
+}
+
+function leasedStacks(): number {
+  return leases?.count ?? 0;
 }
 
 export abstract class Coroutine {
@@ -209,7 +136,7 @@ export abstract class Coroutine {
   /** @internal Asked for by `suspendedFibers`: gets the stack trace instead of waiting on. */
   inspect: ((trace: string) => void) | null = null;
   #task: Task | null;
-  #lease: Lease | null = null;
+  #lease: Lease<Coroutine> | null = null;
 
   constructor(
     record: FiberRecord,
@@ -261,7 +188,7 @@ export abstract class Coroutine {
     if (channels.resumed.hasSubscribers && resumer === null) channels.resumed.publish({ fiber: this.root });
     current = this;
     try {
-      switchTo((this.#lease as Lease).stack, this.resource);
+      switchTo((this.#lease as Lease<Coroutine>).stack, this.resource);
       while (errand !== null) this.#sendOn(resumer);
     } finally {
       current = resumer;
@@ -283,7 +210,7 @@ export abstract class Coroutine {
     current = resumer;
     onHub(own);
     current = this;
-    switchTo((this.#lease as Lease).stack, this.resource);
+    switchTo((this.#lease as Lease<Coroutine>).stack, this.resource);
   }
 
   #announceLeft(): void {
@@ -335,7 +262,7 @@ export abstract class Coroutine {
     try {
       this.#takeStack();
     } catch (error) {
-      if (leased === 0) {
+      if (leases.count === 0) {
         this.#end(true, error);
         this.#announceEnd();
       } else {
@@ -349,9 +276,9 @@ export abstract class Coroutine {
   }
 
   #takeStack(): void {
-    const lease = takeLease(this.stackSize);
+    const lease = leases.take(this.stackSize);
     resources[lease.stack] = this.resource;
-    lease.coroutine = this;
+    lease.user = this;
     this.#lease = lease;
   }
 
@@ -367,9 +294,9 @@ export abstract class Coroutine {
 
   /** @internal */
   takeTask(): Task {
-    const { stack } = this.#lease as Lease;
+    const { stack } = this.#lease as Lease<Coroutine>;
     records[stack] = this.record; // not before: there is nothing to look at until it has begun
-    depths[stack] = this.host === null ? 0 : (depths[(this.host.#lease as Lease).stack] as number) + 1;
+    depths[stack] = this.host === null ? 0 : (depths[(this.host.#lease as Lease<Coroutine>).stack] as number) + 1;
     const task = this.#task as Task;
     this.#task = null;
     return task;
@@ -392,14 +319,17 @@ export abstract class Coroutine {
     resources[lease.stack] = undefined;
     records[lease.stack] = undefined;
     this.#end(failed, outcome);
-    returnLease(lease);
+    leases.return(lease);
+    shortage = null;
+    const next = starved.shift();
+    if (next) schedule(next);
   }
 
   /** @internal A coroutine whose object was garbage: this one takes over its stack, suspended as it is. */
   takeOver(stack: number): void {
     this.#task = null;
-    this.#lease = newLease(stack, this.stackSize);
-    this.#lease.coroutine = this;
+    this.#lease = leases.renew(stack, this.stackSize);
+    this.#lease.user = this;
     this.state = State.Suspended;
   }
 
@@ -622,7 +552,7 @@ export function holdingContexts(fn: () => unknown): unknown {
 // and it is called again.
 function main(): void {
   if (retireFailed()) stacks.rest();
-  while (!cooling) {
+  while (!leases.cooling) {
     retireCurrent(false, call());
     stacks.rest();
   }
@@ -701,7 +631,7 @@ export function livingFibers(): Set<Coroutine> {
     if (runnable instanceof Coroutine && runnable.state === State.Ready) living.add(runnable.root);
   }
   for (const [stack, record] of records.entries()) {
-    const coroutine = record && weakLeases[stack]?.deref()?.coroutine;
+    const coroutine = record && leases.userOf(stack);
     if (coroutine) living.add(coroutine.root);
   }
   return living;
