@@ -486,8 +486,11 @@ function switchTo(stack: number, resource: AsyncResource): void {
   }
 }
 
-// Its own domains come back with it. The one of its async context, if any, is entered and left with that.
-function switchBack(): void {
+/**
+ * Leaves the running stack until somebody resumes it. Callers make sure that somebody can. Its own domains come back with it:
+ * the one of its async context, if any, is entered and left with that.
+ */
+export function suspend(): void {
   if (!isInDomain()) {
     stacks.suspend();
     return;
@@ -522,7 +525,7 @@ export function onHub<T>(fn: () => T): T {
       outcome = { failed: true, result: error };
     }
   };
-  switchBack();
+  suspend();
   if (outcome.failed) throw outcome.result;
   return outcome.result as T;
 }
@@ -530,11 +533,6 @@ export function onHub<T>(fn: () => T): T {
 /** Whether enough of the running stack is left for an operation to begin. */
 export function hasRoom(): boolean {
   return stacks.hasRoom();
-}
-
-/** Leaves the running stack until somebody resumes it. Callers make sure that somebody can. */
-export function suspend(): void {
-  switchBack();
 }
 
 /** The outcome of a promise that is settled already: state as in `Stacks.inspect`, the outcome in `outcome[0]`. */
