@@ -1,9 +1,11 @@
 import { types } from "node:util";
 import { MongoClient, type Collection as RawCollection } from "mongodb";
-import { type Blocking, blocking, FiberExit, spawn, wait, withTimeout } from "runtime";
-import { afterEach, beforeEach, expect, it } from "vitest";
+import { MongoClient as OlderClient } from "mongodb-6";
+import { type Blocking, blocking, FiberExit, joinAll, spawn, wait, withTimeout } from "runtime";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from "vitest";
 import { describeFibers } from "../support/fibers";
 import { MongoServer } from "../support/mongo";
+import { describeClient } from "../support/servers";
 import { until } from "../support/turns";
 
 interface Account {
@@ -13,7 +15,7 @@ interface Account {
 
 const MAX = 10;
 
-// The driver is the real one, on real sockets; its server is a stand-in.
+// The driver is the real one, on real sockets; its server is a stand-in: of those that it speaks to, no archive has one.
 describeFibers("mongodb", () => {
   let server: MongoServer;
   let raw: MongoClient;
@@ -136,5 +138,101 @@ describeFibers("mongodb", () => {
       client.close();
     });
     await until(() => server.connections === 0);
+  });
+});
+
+// And both are real: the last driver for the last server that can be had.
+describeClient("mongodb, with a server", "mongodb", (directory) => {
+  let raw: OlderClient;
+  let client: Blocking<OlderClient>;
+  let accounts: Blocking<RawCollection<Account>>;
+
+  beforeAll(() => {
+    const socket = encodeURIComponent(`${directory()}/mongod.sock`);
+    raw = new OlderClient(`mongodb://${socket}/?directConnection=true`, { maxPoolSize: MAX });
+    client = blocking(raw);
+  });
+  beforeEach(async () => {
+    accounts = client.db("bank").collection<Account>("accounts") as never;
+    await spawn(() => accounts.deleteMany({}));
+  });
+  afterAll(() => raw.close());
+
+  const fill = (count: number) =>
+    accounts.insertMany(Array.from({ length: count }, (_, i) => ({ _id: `${i}`, cents: i })));
+
+  it("writes, finds, updates and removes in blocking style", async () => {
+    const outcomes = await spawn(() => [
+      accounts.insertOne({ _id: "a", cents: 100 }),
+      accounts.findOne({ _id: "a" }),
+      accounts.findOneAndUpdate({ _id: "a" }, { $inc: { cents: 5 } }, { returnDocument: "after" }),
+      accounts.countDocuments({ cents: { $gt: 100 } }),
+      accounts.deleteOne({ _id: "a" }),
+      accounts.findOne({ _id: "a" }),
+    ]);
+    expect(outcomes).toEqual([
+      { acknowledged: true, insertedId: "a" },
+      { _id: "a", cents: 100 },
+      { _id: "a", cents: 105 },
+      1,
+      { acknowledged: true, deletedCount: 1 },
+      null,
+    ]);
+  });
+
+  it("iterates over cursors and aggregations, which fetch as the loop goes on", async () => {
+    const sums = await spawn(() => {
+      fill(250);
+      let sum = 0;
+      for (const { cents } of accounts.find({}, { batchSize: 20 }) as unknown as Iterable<Account>) sum += cents;
+      const groups = accounts.aggregate([{ $group: { _id: null, sum: { $sum: "$cents" } } }]).toArray();
+      return [sum, groups];
+    });
+    expect(sums).toEqual([31_125, [{ _id: null, sum: 31_125 }]]);
+  });
+
+  it("serves a hundred fibers at once, none of whose updates is lost", async () => {
+    await spawn(() => {
+      accounts.insertOne({ _id: "a", cents: 0 });
+      const increment = () => accounts.updateOne({ _id: "a" }, { $inc: { cents: 1 } });
+      joinAll(
+        Array.from({ length: 100 }, () => spawn(increment)),
+        { raiseError: true },
+      );
+      expect(accounts.findOne({ _id: "a" })).toEqual({ _id: "a", cents: 100 });
+    });
+  });
+
+  it("throws the server's errors where they were called for, and goes on", async () => {
+    const caught = await spawn(function theCaller() {
+      accounts.insertOne({ _id: "a", cents: 1 });
+      try {
+        accounts.insertOne({ _id: "a", cents: 2 });
+        return null;
+      } catch (error) {
+        return { error: error as Error, found: accounts.findOne({ _id: "a" }) };
+      }
+    });
+    expect(caught).toEqual({ error: expect.objectContaining({ code: 11000 }), found: { _id: "a", cents: 1 } });
+    expect(caught?.error.stack).toContain("theCaller");
+  });
+
+  it("lets others query while one waits for a slow query, which can be killed or left", async () => {
+    await spawn(() => accounts.insertOne({ _id: "a", cents: 1 }));
+    const slow = { $where: "sleep(2000) || true" };
+    let cleaned = false;
+    const killed = spawn(() => {
+      try {
+        accounts.findOne(slow);
+      } finally {
+        cleaned = true;
+      }
+    });
+    const found = await spawn(() => accounts.findOne({ _id: "a" }));
+    expect([found, killed.dead]).toEqual([{ _id: "a", cents: 1 }, false]);
+    killed.kill();
+    expect([await killed, cleaned]).toEqual([expect.any(FiberExit), true]);
+    expect(await spawn(() => withTimeout(20, () => accounts.findOne(slow), "too late"))).toBe("too late");
+    expect(await spawn(() => accounts.countDocuments({}))).toBe(1);
   });
 });

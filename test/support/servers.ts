@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { accessSync, chownSync, constants, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe } from "vitest";
 import { describeFibers, hasFibers } from "./fibers";
 
@@ -12,6 +13,10 @@ interface Recipe {
   /** What is to be found among the system's programs, or else installed by `apt-get install <packageName>`. */
   readonly programs: readonly string[];
   readonly packageName: string;
+  /** A script that brings the program, and prints its path, where no package has it. */
+  readonly script?: string;
+  /** Whether it will not run as root. */
+  readonly refusesRoot?: boolean;
   /** Prepares the directory, if that is needed. */
   readonly prepare?: (programs: Record<string, string>, directory: string) => [program: string, ...args: string[]];
   readonly command: (programs: Record<string, string>, directory: string) => [program: string, ...args: string[]];
@@ -23,6 +28,7 @@ interface Recipe {
 const postgres: Recipe = {
   programs: ["initdb", "postgres"],
   packageName: "postgresql",
+  refusesRoot: true,
   prepare: ({ initdb = "" }, directory) => [
     ...([initdb, "-D", path.join(directory, "data"), "-U", "postgres", "-A", "trust"] as const),
     ...["-E", "UTF8", "--no-locale", "--no-sync"],
@@ -49,6 +55,7 @@ const redis: Recipe = {
 const mariadb: Recipe = {
   programs: ["mariadb-install-db", "mariadbd"],
   packageName: "mariadb-server",
+  refusesRoot: true,
   prepare: (programs, directory) => [
     programs["mariadb-install-db"] ?? "",
     ...["--no-defaults", `--datadir=${path.join(directory, "data")}`, "--auth-root-authentication-method=normal"],
@@ -63,11 +70,23 @@ const mariadb: Recipe = {
   stop: "SIGTERM",
 };
 
-const recipes = { postgres, redis, mariadb };
+const mongodb: Recipe = {
+  programs: ["mongod"],
+  packageName: "mongodb-server-core",
+  script: fileURLToPath(new URL("../../scripts/mongod.mjs", import.meta.url)),
+  command: ({ mongod = "" }, directory) => [
+    ...([mongod, "--dbpath", directory, "--bind_ip", path.join(directory, "mongod.sock")] as const),
+    ...["--nojournal", "--wiredTigerCacheSizeGB", "0.25"],
+  ],
+  ready: "waiting for connections",
+  stop: "SIGTERM",
+};
+
+const recipes = { postgres, redis, mariadb, mongodb };
 
 /**
  * A `describe` for tests of a client, with fibers and with a server that runs meanwhile. `tests` gets a function that
- * tells, in a test or hook, the server's directory: PostgreSQL's socket is in it, the others' is "socket" there.
+ * tells, in a test or hook, the server's directory: PostgreSQL's socket is in it, the others' "socket" or "mongod.sock".
  * Where there are no fibers, or no such server, the tests are skipped, and that is said.
  */
 export function describeClient(
@@ -78,7 +97,7 @@ export function describeClient(
   const recipe = recipes[server];
   const programs = hasFibers ? findOrInstall(recipe) : {};
   if (programs === null) {
-    console.log(`${subject}: skipped, there is no ${recipe.packageName} here, and apt-get could not install it`);
+    console.log(`${subject}: skipped, there is no ${recipe.packageName} here, and it could not be installed`);
     describe.skip(subject, () => tests(() => ""));
     return;
   }
@@ -98,7 +117,7 @@ interface Running {
 }
 
 async function start(recipe: Recipe, programs: Record<string, string>): Promise<Running> {
-  const user = unprivileged();
+  const user = recipe.refusesRoot ? unprivileged() : undefined;
   const directory = mkdtempSync(path.join(tmpdir(), "runtime-server-"));
   if (user) chownSync(directory, user.uid, user.gid);
   const options = { cwd: directory, env: { PATH: process.env.PATH, HOME: directory, LC_ALL: "C" }, ...user };
@@ -152,8 +171,20 @@ function unprivileged(): { uid: number; gid: number } | undefined {
   return { uid: id("-u"), gid: id("-g") };
 }
 
-function findOrInstall({ programs, packageName }: Recipe): Record<string, string> | null {
-  return find(programs) ?? (install(packageName) ? find(programs) : null);
+function findOrInstall({ programs, packageName, script }: Recipe): Record<string, string> | null {
+  const found = find(programs);
+  if (found !== null) return found;
+  if (script !== undefined) return bring(programs, script);
+  return install(packageName) ? find(programs) : null;
+}
+
+function bring([program = ""]: readonly string[], script: string): Record<string, string> | null {
+  try {
+    const stdio = ["ignore", "pipe", "inherit"] as const;
+    return { [program]: execFileSync(process.execPath, [script], { encoding: "utf8", stdio: [...stdio] }).trim() };
+  } catch {
+    return null;
+  }
 }
 
 function find(programs: readonly string[]): Record<string, string> | null {
