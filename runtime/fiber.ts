@@ -1,5 +1,6 @@
 // Fibers: coroutines that the program sees, joins and kills.
 import type { AsyncResource } from "node:async_hooks";
+import type { InspectOptions, inspect } from "node:util";
 import { expire } from "./clock";
 import {
   admit,
@@ -240,6 +241,13 @@ export class Fiber<T = unknown> extends Coroutine implements PromiseLike<T>, Wai
     this.#atEnd = this.#atEnd?.filter((other) => other !== end) ?? null;
   }
 
+  /** What `console.log` shows of it: what it is, not what it is made of. */
+  [Symbol.for("nodejs.util.inspect.custom")](_depth: number, options: InspectOptions, show: typeof inspect): string {
+    const { id, name } = this;
+    const outcome = !this.dead ? {} : this.#failed ? { exception: this.#outcome } : { value: this.#outcome };
+    return `Fiber ${show({ id, name, state: stateNames[this.state], ...outcome }, options)}`;
+  }
+
   // biome-ignore lint/suspicious/noThenProperty: a fiber is a thenable by design, so that async code can await it
   then<R = T, E = never>(
     onFulfilled?: ((value: T) => R | PromiseLike<R>) | null,
@@ -291,6 +299,14 @@ export class Fiber<T = unknown> extends Coroutine implements PromiseLike<T>, Wai
     (this.#joiners ??= new Line()).wait(limit, undefined);
   }
 }
+
+const stateNames = {
+  [State.New]: "new",
+  [State.Ready]: "ready",
+  [State.Running]: "running",
+  [State.Suspended]: "suspended",
+  [State.Dead]: "dead",
+};
 
 /** @internal The options of a kill, with the default. */
 export function checkKillOptions(options: KillOptions): { block: boolean } {
