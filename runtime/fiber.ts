@@ -192,6 +192,7 @@ export class Fiber<T = unknown> extends Coroutine implements PromiseLike<T>, Wai
   /**
    * Throws a `FiberExit`, or `error`, into it where it is suspended, so that its `finally` blocks run. If it was not
    * started it never will be. If it has ended, nothing happens. Killing the running fiber throws right here.
+   * Killed with an error of your own, the fiber has failed with that: it goes uncaught unless somebody looks (`join`, `get`).
    */
   kill(error: unknown = new FiberExit(), options: KillOptions = {}): void {
     const { block } = checkKillOptions(options);
