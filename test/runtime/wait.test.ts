@@ -135,7 +135,7 @@ describe("wait", () => {
     expect(await spawn(() => wait(other))).toBe("of a fiber");
   });
 
-  it("on the hub's stack throws ERR_NOT_IN_FIBER, and tells the ways out", () => {
+  itFibers("on the hub's stack throws ERR_NOT_IN_FIBER, and tells the ways out", async () => {
     expect(() => wait(Promise.resolve())).toThrow(
       expect.objectContaining({
         code: "ERR_NOT_IN_FIBER",
