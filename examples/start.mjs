@@ -16,9 +16,16 @@ const few = 10;
 
 async function start(file, env = {}, execArgv = []) {
   const child = fork(path.join(here, "legacy", file), { cwd: root, env: { ...process.env, ...env }, execArgv });
-  const [{ url }] = await once(child, "message");
-  return { child, url };
+  process.on("exit", () => child.kill()); // with whatever this ends: nobody is left behind, on a port
+  const started = await Promise.race([once(child, "message"), once(child, "exit")]);
+  if (started[0]?.url === undefined) {
+    console.error(`\n${file} did not start. If its port is taken: PORT=8001 npm start`);
+    process.exit(1);
+  }
+  return { child, url: started[0].url };
 }
+
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => process.exit());
 
 function get(url, agent = undefined) {
   return new Promise((resolve, reject) => {
@@ -50,7 +57,7 @@ const line = (what, ms, count) =>
   console.log(`  ${what.padEnd(44)}${seconds(ms).padStart(8)}   ${(ms / count).toFixed(1).padStart(6)} ms each`);
 
 const upstream = await start("upstream.js");
-const env = { UPSTREAM: upstream.url };
+const env = { UPSTREAM: upstream.url, PORT: "0" };
 
 console.log("An old blocking program: it reads files, calls a service that takes 200 ms, renders, answers.\n");
 console.log("node server.js");

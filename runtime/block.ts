@@ -12,6 +12,7 @@ import {
   suspend,
   wake,
   wakeOnTop,
+  whyNoFibers,
 } from "./coroutine";
 import { cannotSuspend, notInFiber } from "./errors";
 import { schedule } from "./hub";
@@ -239,7 +240,7 @@ function takeInterrupt(coroutine: Coroutine): unknown {
 
 /** The error that tells why the running code cannot block. */
 export function refusal(): Error {
-  if (current === null) return notInFiber();
+  if (current === null) return notInFiber(whyNoFibers());
   if (current.pinned > 0) return cannotSuspend(current.pinnedBy);
   if (isPreparingStackTrace()) return cannotSuspend("inside Error.prepareStackTrace");
   if (executionAsyncId() === current.asyncId) return cannotSuspend("inside require() of an ES module");

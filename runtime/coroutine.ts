@@ -14,7 +14,7 @@ import { type Lease, Leases } from "./leases";
 import { insideEsModule } from "./loader-stack";
 import * as channels from "./observe/channels";
 import type { FiberRecord } from "./observe/record";
-import { openSwitch, type Stacks, type Switch } from "./switch";
+import { addonOrNull, openSwitch, type Stacks, type Switch } from "./switch";
 
 // As it was before anybody patched or replaced it.
 const runInAsyncScope = AsyncResource.prototype.runInAsyncScope;
@@ -47,6 +47,13 @@ export function beforeFirstFiber(prepare: () => void): void {
 export function forgoFibers(reason: string): boolean {
   if (opened === null) opened = { name: "none", reason, stacks: null };
   return opened.stacks === null;
+}
+
+/** Why there can be no fibers in this thread; undefined if there can. Does not open a switch that would make some. */
+export function whyNoFibers(): string | undefined {
+  if (opened === null && addonOrNull() !== null) return undefined;
+  const { stacks, reason } = theSwitch();
+  return stacks === null ? reason : undefined;
 }
 
 /** Bytes of stack for JavaScript: a little more than the 984 KiB that V8 allows itself on Node's main thread. */

@@ -26,12 +26,17 @@ const WAYS_OUT =
   "Call it in a fiber: spawn(() => ...), or start the program in one with `runtime run`; " +
   "or, in async code, use await on the asynchronous form instead.";
 
-/** A blocking call was made on the hub's own stack, where nothing can suspend. */
-export function notInFiber(): CodedError {
-  return coded(
-    new Error(`This call blocks, and there is no fiber here that it could suspend. ${WAYS_OUT}`),
-    "ERR_NOT_IN_FIBER",
-  );
+/**
+ * A blocking call was made on the hub's own stack, where nothing can suspend.
+ * @param whyNone why there can be no fibers in this thread at all, if that is so
+ */
+export function notInFiber(whyNone?: string): CodedError {
+  const message =
+    whyNone === undefined
+      ? `This call blocks, and there is no fiber here that it could suspend. ${WAYS_OUT}`
+      : `This call blocks, and there are no fibers in this process that it could suspend: ${whyNone}. ` +
+        "In async code, use await on the asynchronous form instead.";
+  return coded(new Error(message), "ERR_NOT_IN_FIBER");
 }
 
 /** A call that would block was made on the hub's own stack, and it is none that a thread could sleep in. */

@@ -1,5 +1,6 @@
 // Fibers: coroutines that the program sees, joins and kills.
 import type { AsyncResource } from "node:async_hooks";
+import type { InspectOptions, inspect } from "node:util";
 import { expire } from "./clock";
 import {
   admit,
@@ -191,6 +192,7 @@ export class Fiber<T = unknown> extends Coroutine implements PromiseLike<T>, Wai
   /**
    * Throws a `FiberExit`, or `error`, into it where it is suspended, so that its `finally` blocks run. If it was not
    * started it never will be. If it has ended, nothing happens. Killing the running fiber throws right here.
+   * Killed with an error of your own, the fiber has failed with that: it goes uncaught unless somebody looks (`join`, `get`).
    */
   kill(error: unknown = new FiberExit(), options: KillOptions = {}): void {
     const { block } = checkKillOptions(options);
@@ -238,6 +240,13 @@ export class Fiber<T = unknown> extends Coroutine implements PromiseLike<T>, Wai
   /** @internal Takes that back. */
   notAtEnd(end: () => void): void {
     this.#atEnd = this.#atEnd?.filter((other) => other !== end) ?? null;
+  }
+
+  /** What `console.log` shows of it: what it is, not what it is made of. */
+  [Symbol.for("nodejs.util.inspect.custom")](_depth: number, options: InspectOptions, show: typeof inspect): string {
+    const { id, name } = this;
+    const outcome = !this.dead ? {} : this.#failed ? { exception: this.#outcome } : { value: this.#outcome };
+    return `Fiber ${show({ id, name, state: stateNames[this.state], ...outcome }, options)}`;
   }
 
   // biome-ignore lint/suspicious/noThenProperty: a fiber is a thenable by design, so that async code can await it
@@ -291,6 +300,14 @@ export class Fiber<T = unknown> extends Coroutine implements PromiseLike<T>, Wai
     (this.#joiners ??= new Line()).wait(limit, undefined);
   }
 }
+
+const stateNames = {
+  [State.New]: "new",
+  [State.Ready]: "ready",
+  [State.Running]: "running",
+  [State.Suspended]: "suspended",
+  [State.Dead]: "dead",
+};
 
 /** @internal The options of a kill, with the default. */
 export function checkKillOptions(options: KillOptions): { block: boolean } {

@@ -154,6 +154,14 @@ function describe(error: unknown): string {
   return error instanceof Error ? (error.message.split("\n")[0] ?? "") : String(error);
 }
 
+/** Why `loadAddon` has failed. */
+function whyNotLoaded(error: unknown): string {
+  const missing = (error as { code?: unknown } | null)?.code === "MODULE_NOT_FOUND";
+  const where = `Node ${process.version} on ${process.platform}-${process.arch}`;
+  const why = missing ? `there is none for ${where}; \`npm rebuild\`, with this Node, builds it` : describe(error);
+  return `the addon could not be loaded (${why})`;
+}
+
 const forced = process.env.RUNTIME_SWITCH || undefined;
 if (forced !== undefined && !names.includes(forced)) {
   throw outOfRange("RUNTIME_SWITCH", `one of ${names.join(", ")}`, forced);
@@ -198,7 +206,7 @@ export function openSwitch(main: () => void, failed: (error: unknown) => boolean
     addon = loadAddon();
   } catch (error) {
     if (forced || error instanceof RangeError) throw error; // a stack overflow says nothing of this machine
-    return { name: "none", reason: `the addon could not be loaded (${describe(error)})`, stacks: null };
+    return { name: "none", reason: whyNotLoaded(error), stacks: null };
   }
   if (forced === "handoff")
     return { name: "handoff", reason: "RUNTIME_SWITCH=handoff", stacks: addon.open("handoff", main, failed) };

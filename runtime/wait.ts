@@ -1,10 +1,10 @@
 // Waiting for time, and for what is to come.
 import { block, type Waiter } from "./block";
-import { expire } from "./clock";
-import { counts, current, inspectPromise } from "./coroutine";
+import { expire, now } from "./clock";
+import { counts, current, inspectPromise, whyNoFibers } from "./coroutine";
 import { checkDuration, notInFiber } from "./errors";
 import { scheduled } from "./hub";
-import { blockWithin, checkLimit, EXPIRED, type Limit, timeoutOf } from "./limit";
+import { blockWithin, checkLimit, EXPIRED, type Limit, signalOf, timeoutOf } from "./limit";
 import { Timeout } from "./sync/timeout";
 import { WAIT } from "./sync/waitable";
 
@@ -59,17 +59,18 @@ const takeTurn = (waiter: Waiter<void>) => waiter.turn();
 
 /**
  * Suspends the running fiber until a promise, or anything with a `then`, has settled: `await` in blocking style.
- * For a fiber or an AsyncResult it is `get(limit)`, for an Event or a Semaphore it ends when it is ready, for
- * a Timeout when its time is over. Anything else is returned as it is. What is settled already costs no switch.
+ * For a fiber or an AsyncResult it is `get(limit)`, and where that returns a promise, that one's outcome; for an Event or
+ * a Semaphore it ends when it is ready, for a Timeout when its time is over. Anything else is returned as it is, also a
+ * queue, another lock, a group. What is settled already costs no switch.
  * @param limit the longest to wait: milliseconds, an AbortSignal, or { timeout, signal }; default: without end
  * @returns what it was fulfilled with
  * @throws what it was rejected with; Timeout when the time was over first; ERR_NOT_IN_FIBER on the hub's stack
  */
 export function wait<T>(awaitable: T, limit: Limit = Number.POSITIVE_INFINITY): Awaited<T> {
   checkLimit(limit, "limit");
-  if (isOurs(awaitable)) return awaitable[WAIT](limit) as Awaited<T>;
+  if (isOurs(awaitable)) return waitForOurs(awaitable, limit) as Awaited<T>;
   if (!isThenable(awaitable)) return awaitable as Awaited<T>;
-  if (current === null) throw notInFiber();
+  if (current === null) throw notInFiber(whyNoFibers());
   if (awaitable instanceof Promise && awaitable.then === Promise.prototype.then) {
     const outcome: unknown[] = [];
     const state = inspectPromise(awaitable, outcome);
@@ -82,6 +83,15 @@ export function wait<T>(awaitable: T, limit: Limit = Number.POSITIVE_INFINITY): 
   const value = blockWithin<Awaited<T>>(limit, (waiter) => waiter.follow(awaitable as PromiseLike<Awaited<T>>));
   if (value === EXPIRED) throw new Timeout(timeoutOf(limit));
   return value;
+}
+
+// The outcome may be a promise in its turn: of an async function in a fiber, for one. `await` would wait for that, too.
+function waitForOurs(awaitable: { [WAIT](limit: Limit): unknown }, limit: Limit): unknown {
+  const timeout = timeoutOf(limit);
+  const end = timeout === Number.POSITIVE_INFINITY ? timeout : now() + timeout;
+  const outcome = awaitable[WAIT](limit);
+  if (outcome === awaitable || !isThenable(outcome)) return outcome;
+  return wait(outcome, { timeout: Math.max(0, end - now()), signal: signalOf(limit) });
 }
 
 function isOurs(value: unknown): value is { [WAIT](limit: Limit): unknown } {

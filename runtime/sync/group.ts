@@ -37,7 +37,7 @@ export class Group implements Iterable<Fiber> {
   constructor(fibers: Iterable<Fiber> = []) {
     checkIterable(fibers, "fibers");
     this.#empty.set();
-    for (const fiber of fibers) Group.prototype.add.call(this, fiber);
+    for (const fiber of fibers) add.call(this, fiber);
   }
 
   /** How many members there are. */
@@ -211,3 +211,6 @@ export class Group implements Iterable<Fiber> {
   /** @internal A member has left. */
   protected left(): void {}
 }
+
+// By a name outside of the class: the bundler renames a class that names itself, and "_Group" would be in every stack trace.
+const { add } = Group.prototype; // the group's own, whatever a subclass makes of it

@@ -133,6 +133,7 @@ export function joinAll<F extends Fiber>(
 
 /**
  * Kills all fibers at once, as `Fiber#kill` does one; the running fiber, if it is among them, last.
+ * Waiting for their end it looks at what they fail with, as `joinAll` does: that does not go uncaught.
  * @param error what to throw into them; default: a FiberExit for each
  * @param options.block whether to wait for their end; default: yes in a fiber, no on the hub's stack
  * @throws Timeout when they have not all ended in time

@@ -1,7 +1,7 @@
 // Timeouts that reach a fiber wherever it is suspended. (gevent: `gevent.Timeout`)
 import { whenAborted } from "../abort";
 import { type Expiry, expire } from "../clock";
-import { type Coroutine, currentRoot } from "../coroutine";
+import { type Coroutine, currentRoot, whyNoFibers } from "../coroutine";
 import { AbortError, checkDuration, checkFunction, notInFiber } from "../errors";
 import { blockWithin, checkLimit, EXPIRED, type Limit, signalOf, timeoutOf } from "../limit";
 import { WAIT } from "./waitable";
@@ -34,7 +34,7 @@ export class Timeout extends Error {
   }
 
   static start(ms: number, error?: unknown): Timeout {
-    return new Timeout(ms, error).start();
+    return create(ms, error).start();
   }
 
   /** Whether it runs: started, and neither expired nor cancelled. */
@@ -45,7 +45,7 @@ export class Timeout extends Error {
   /** From now on, for the running fiber. Started again, it begins anew. */
   start(): this {
     const fiber = currentRoot() as Coroutine | null;
-    if (fiber === null) throw notInFiber();
+    if (fiber === null) throw notInFiber(whyNoFibers());
     this.cancel();
     this.#fiber = fiber;
     this.#timer = expire(this.ms, () => {
@@ -75,10 +75,13 @@ export class Timeout extends Error {
       const timer = expire(this.ms, () => waiter.resolve());
       return () => timer?.cancel();
     });
-    if (end === EXPIRED) throw new Timeout(timeoutOf(limit));
+    if (end === EXPIRED) throw create(timeoutOf(limit));
     return this;
   }
 }
+
+// The bundler renames a class that names itself, and "_Timeout" would be in stack traces.
+const create = (ms: number, error?: unknown) => new Timeout(ms, error);
 
 /**
  * Calls `fn`, for no longer than a limit: then an error is thrown into it, wherever it is suspended.

@@ -33,6 +33,13 @@ else if (command === "bench") {
   }
 } else {
   const asked = [command, first].some((word) => word === "--help" || word === "-h");
+  if (!asked && command !== undefined) process.stderr.write(`runtime: ${mistake(command)}\n`);
   (asked ? process.stdout : process.stderr).write(usage);
   process.exitCode = asked ? 0 : 2;
+}
+
+function mistake(command: string): string {
+  if (command === "run") return "run: which FILE?";
+  if (command.startsWith("-")) return `there is no option ${command}`;
+  return `there is no command ${command}. To run a program: runtime run ${command}`;
 }

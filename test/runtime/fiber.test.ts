@@ -1,3 +1,4 @@
+import { inspect } from "node:util";
 import { Fiber, sleep, spawn, wait } from "runtime";
 import { describe, expect, it } from "vitest";
 import { deferred } from "../support/deferred";
@@ -29,6 +30,16 @@ describeFibers("a fiber", () => {
   it("is named after its function, unless it is given a name", () => {
     const options = { name: "other" };
     expect([new Fiber(function work() {}).name, new Fiber(() => {}, options).name]).toEqual(["work", "other"]);
+  });
+
+  it("is shown by what it is, not by what it is made of", async () => {
+    const fiber = spawn(function work() {
+      return 5;
+    });
+    const { id } = fiber;
+    expect(inspect(fiber)).toBe(`Fiber { id: ${id}, name: 'work', state: 'ready' }`);
+    await fiber;
+    expect(inspect({ fiber })).toBe(`{ fiber: Fiber { id: ${id}, name: 'work', state: 'dead', value: 5 } }`);
   });
 
   it("has an id that no other one has", () => {

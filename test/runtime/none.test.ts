@@ -32,6 +32,14 @@ describe("under RUNTIME_SWITCH=none", () => {
     expect(await check(program)).toEqual(printing(Array(4).fill("ERR_NOT_IN_FIBER").join()));
   });
 
+  it("its message tells that there are no fibers, and why, and not to start one", async () => {
+    const program = `
+      for (const call of [() => sleep(1), () => wait(Promise.resolve()), () => Timeout.start(1)]) {
+        try { call(); } catch ({ message }) { console.log(message.includes("RUNTIME_SWITCH=none"), message.includes("spawn")); }
+      }`;
+    expect(await check(program)).toEqual(printing("true false", "true false", "true false"));
+  });
+
   it("wait() of what needs no waiting returns it", async () => {
     expect(await check(`console.log(wait(5));`)).toEqual(printing("5"));
   });

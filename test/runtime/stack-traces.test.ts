@@ -1,3 +1,4 @@
+import * as api from "runtime";
 import { sleep, spawn, wait } from "runtime";
 import { expect, it } from "vitest";
 import { describeFibers } from "../support/fibers";
@@ -116,4 +117,10 @@ describeFibers("the stack trace of an error", () => {
     expect(stdout).toMatch(/Error: two\n.*original\.ts:104(.*\n)+.*rejected.*original\.ts:104/);
     expect(stdout).not.toContain("program.cjs");
   });
+});
+
+it("names the package's classes as programs know them", () => {
+  const classes = Object.entries(api).filter(([, value]) => /^class\b/.test(String(value)));
+  expect(classes.length).toBeGreaterThan(20);
+  for (const [name, value] of classes) expect((value as { name: string }).name).toBe(name);
 });

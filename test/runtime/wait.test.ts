@@ -1,4 +1,4 @@
-import { type Fiber, FiberExit, sleep, spawn, Timeout, wait } from "runtime";
+import { AsyncResult, type Fiber, FiberExit, sleep, spawn, Timeout, wait, withTimeout } from "runtime";
 import { describe, expect, it } from "vitest";
 import { deferred } from "../support/deferred";
 import { describeFibers, itFibers } from "../support/fibers";
@@ -41,6 +41,29 @@ describe("wait", () => {
     await turn();
     gate.reject(error);
     expect(await fiber).toBe(error);
+  });
+
+  itFibers(
+    "waits on for the promise that a fiber, or a result, has brought: as its type says, and as await does",
+    async () => {
+      const result = new AsyncResult<Promise<string>>();
+      result.set(Promise.resolve("of a result"));
+      expect(await spawn(() => [wait(spawn(async () => "of a fiber")), wait(result)])).toEqual([
+        "of a fiber",
+        "of a result",
+      ]);
+      const fail = async () => {
+        throw new Error("of an async function");
+      };
+      await expect(spawn(() => wait(spawn(fail)))).rejects.toThrow("of an async function");
+    },
+  );
+
+  itFibers("waits for a fiber and the promise that it brings no longer than the limit, all told", async () => {
+    const endless = spawn(async () => deferred().promise);
+    await expect(spawn(() => withTimeout(10_000, () => wait(endless, 5)))).rejects.toMatchObject({
+      ms: expect.toSatisfy((ms: number) => ms <= 5),
+    });
   });
 
   itFibers("takes any object with a then", async () => {
@@ -112,7 +135,7 @@ describe("wait", () => {
     expect(await spawn(() => wait(other))).toBe("of a fiber");
   });
 
-  it("on the hub's stack throws ERR_NOT_IN_FIBER, and tells the ways out", () => {
+  itFibers("on the hub's stack throws ERR_NOT_IN_FIBER, and tells the ways out", async () => {
     expect(() => wait(Promise.resolve())).toThrow(
       expect.objectContaining({
         code: "ERR_NOT_IN_FIBER",

@@ -417,13 +417,17 @@ describe.runIf(!features.typescript)("TypeScript where Node does not run it", ()
 describe("the command", () => {
   const command = (...args: string[]) => spawnSync(process.execPath, [cli, ...args], { encoding: "utf8" });
 
-  it.each([[[]], [["run"]], [["run", "-"]], [["nonsense"]]])(
-    "without a program, %s, tells how it is used",
-    async (args) => {
-      const { status, stdout, stderr } = command(...args);
-      expect({ status, stdout, stderr }).toEqual({ status: 2, stdout: "", stderr: expect.stringMatching(/^Usage:\n/) });
-    },
-  );
+  it.each([
+    [[], ""],
+    [["run"], "runtime: run: which FILE?\n"],
+    [["run", "-"], "runtime: run: which FILE?\n"],
+    [["app.js"], "runtime: there is no command app.js. To run a program: runtime run app.js\n"],
+    [["--version"], "runtime: there is no option --version\n"],
+  ])("without a program, %s, tells what is wrong, and how it is used", async (args, mistake) => {
+    const { status, stdout, stderr } = command(...args);
+    expect({ status, stdout, stderr }).toEqual({ status: 2, stdout: "", stderr: expect.stringContaining("Usage:\n") });
+    expect(stderr.startsWith(`${mistake}Usage:\n`)).toBe(true);
+  });
 
   it.each([[["--help"]], [["-h"]], [["run", "--help"]]])("tells it when asked, %s", async (args) => {
     const { status, stdout, stderr } = command(...args);

@@ -110,7 +110,7 @@ export class ThreadPool {
 
   /** The pool that `offload` uses. */
   static get shared(): ThreadPool {
-    if (shared === null || shared.#closed) shared = new ThreadPool();
+    if (shared === null || shared.#closed) shared = create();
     return shared;
   }
 
@@ -368,6 +368,8 @@ export class ThreadPool {
 }
 
 let shared: ThreadPool | null = null;
+// The bundler renames a class that names itself, and "_ThreadPool" would be in stack traces.
+const create = () => new ThreadPool();
 
 interface Spawned {
   readonly call: Call;
