@@ -13,11 +13,14 @@ import type childProcess from "node:child_process";
 import type { Socket } from "node:net";
 import { getSystemErrorMap } from "node:util";
 
-import { block, blockLikeNode, type Waiter } from "../runtime/block";
+import { blockLikeNode, type Waiter } from "../runtime/block";
 import { type Expiry, expire } from "../runtime/clock";
 import { canBlock, canSuspend } from "../runtime/coroutine";
 import type { AnyFunction } from "../runtime/disguise";
+import { fiberOnly } from "../runtime/errors";
+import { blockWithin, checkLimit, EXPIRED, type Limit, signalOf, timeoutOf } from "../runtime/limit";
 import { heed } from "../runtime/park/operations/streams";
+import { Timeout } from "../runtime/sync/timeout";
 import { callBackInFiber } from "./callbacks";
 import { inOrder, listenInFibers } from "./emitters";
 import { endOf } from "./parked/child";
@@ -33,11 +36,14 @@ declare module "child_process" {
      * 64 KiB, waits for somebody to read it; so read first (`child.stdout.textSync()`), then wait.
      * When the fiber is killed meanwhile, the child goes on. Out of a fiber, on Linux, the thread sleeps until the
      * process of this user has ended; its "exit" event comes when the event loop turns.
+     * @param limit the longest to wait: milliseconds, an AbortSignal, or { timeout, signal }; default: without end. Out of a
+     *   fiber milliseconds only: ERR_NOT_IN_FIBER. The child goes on
      * @returns the exit code, or the name of the signal that ended the process; the other one is null
-     * @throws what the "error" event brings: ENOENT and the like, if the process could not be started;
-     *   ERR_NOT_IN_FIBER out of a fiber, if it runs, where the system does not tell
+     * @throws what the "error" event brings: ENOENT and the like, if the process could not be started; Timeout when the
+     *   time was over first; AbortError when the signal was aborted first; ERR_NOT_IN_FIBER out of a fiber, if it runs,
+     *   where the system does not tell
      */
-    waitSync(): { code: number | null; signal: NodeJS.Signals | null };
+    waitSync(limit?: Limit): { code: number | null; signal: NodeJS.Signals | null };
   }
 }
 
@@ -258,10 +264,14 @@ function conclude(result: Result, command: string, stdio: unknown): unknown {
   return result.stdout;
 }
 
-function waitSync(this: childProcess.ChildProcess): { code: number | null; signal: NodeJS.Signals | null } {
+function waitSync(
+  this: childProcess.ChildProcess,
+  limit: Limit = Number.POSITIVE_INFINITY,
+): { code: number | null; signal: NodeJS.Signals | null } {
+  checkLimit(limit, "limit");
   if (this.exitCode === null && this.signalCode === null) {
-    if (!canBlock()) return endOf(this);
-    block<void>((waiter) => {
+    if (!canBlock()) return endWithin(this, limit);
+    const end = blockWithin<void>(limit, (waiter) => {
       const stop = heed(this, {
         exit: () => {
           stop();
@@ -274,9 +284,15 @@ function waitSync(this: childProcess.ChildProcess): { code: number | null; signa
       });
       return stop;
     });
+    if (end === EXPIRED) throw new Timeout(timeoutOf(limit));
   }
   if (this.exitCode !== null && this.exitCode < 0) throw spawnError(this.exitCode, "spawn", this);
   return { code: this.exitCode, signal: this.signalCode };
+}
+
+function endWithin(child: childProcess.ChildProcess, limit: Limit): ReturnType<typeof endOf> {
+  if (signalOf(limit)) throw fiberOnly("limit.signal");
+  return endOf(child, timeoutOf(limit));
 }
 
 export const childProcessPatch: ModulePatch = {

@@ -4,10 +4,12 @@ import net = require("node:net");
 import { block } from "../runtime/block";
 import { canBlock } from "../runtime/coroutine";
 import { invalidArgument } from "../runtime/errors";
+import { blockWithin, checkLimit, EXPIRED, type Limit, timeoutOf } from "../runtime/limit";
 import { Backlog, close, connect, listen } from "../runtime/park/operations/connections";
 import type { Ends } from "../runtime/park/operations/net";
 import { readLine } from "../runtime/park/operations/streams";
 import { parkChecked } from "../runtime/park/park";
+import { Timeout } from "../runtime/sync/timeout";
 import { listenInFibers } from "./emitters";
 import { anyServerManner } from "./http2";
 import { connectionSettings, sendableArguments } from "./parked/sending";
@@ -68,8 +70,11 @@ declare module "net" {
      *
      * Of a `tls.Server` it is the next TLSSocket whose handshake has succeeded ("secureConnection"); a handshake that
      * fails is a "tlsClientError" event, and nobody's to accept.
+     * @param limit the longest to wait: milliseconds, an AbortSignal, or { timeout, signal }; default: without end. Out of a
+     *   fiber milliseconds only: ERR_NOT_IN_FIBER
+     * @throws Timeout when the time was over first; AbortError when the signal was aborted first
      */
-    acceptSync(): Socket | null;
+    acceptSync(limit?: Limit): Socket | null;
     /**
      * Stops listening, drops connections that nobody has accepted, and waits until all others have ended. (Out of a
      * fiber it does not wait for them.)
@@ -113,11 +118,18 @@ function listenSync(this: net.Server, ...args: unknown[]): net.Server {
   return this;
 }
 
-function acceptSync(this: net.Server): net.Socket | null {
-  if (isParked(this)) return acceptParked(this);
+function acceptSync(this: net.Server, limit: Limit = Number.POSITIVE_INFINITY): net.Socket | null {
+  checkLimit(limit, "limit");
+  if (isParked(this)) return acceptParked(this, limit);
   if (!this.listening && !canBlock()) return null;
-  return block<net.Socket | null>((waiter) => {
-    const backlog = Backlog.of(this);
+  const backlog = Backlog.of(this);
+  const socket = timeoutOf(limit) === 0 ? backlog.poll() : nextConnection(backlog, limit);
+  if (socket === undefined || socket === EXPIRED) throw new Timeout(timeoutOf(limit));
+  return socket;
+}
+
+function nextConnection(backlog: Backlog, limit: Limit): net.Socket | null | typeof EXPIRED {
+  return blockWithin<net.Socket | null>(limit, (waiter) => {
     waiter.discard = (late) => late && backlog.putBack(late);
     return backlog.take((socket) => waiter.resolve(socket));
   });

@@ -17,11 +17,12 @@ export interface End {
 
 /**
  * Sleeps until the process has ended.
- * @throws ERR_NOT_IN_FIBER where the system does not tell how: it has to be Linux, and the process this user's
+ * @throws Timeout after `ms` milliseconds; ERR_NOT_IN_FIBER where the system does not tell how: it has to be Linux, and the
+ *   process this user's
  */
-export function endOf({ pid }: ChildProcess): End {
+export function endOf({ pid }: ChildProcess, ms: number): End {
   if (process.platform !== "linux" || pid === undefined) throw refusal();
-  return poll(Number.POSITIVE_INFINITY, () => endNow(pid));
+  return poll(ms, () => endNow(pid));
 }
 
 /** See proc(5). Node has not waited for the process yet, so that it is there, ended or not. */

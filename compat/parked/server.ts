@@ -4,7 +4,8 @@ import net = require("node:net");
 import type { Server as SecureServer, TlsOptions } from "node:tls";
 
 import { fiberOnly } from "../../runtime/errors";
-import { newHandle, park, parkChecked, parkRelease } from "../../runtime/park/park";
+import { type Limit, signalOf, timeoutOf } from "../../runtime/limit";
+import { newHandle, parkChecked, parkRelease, parkWithin } from "../../runtime/park/park";
 import { sendable } from "../../runtime/park/portable";
 import { parkedSecureSocket } from "./secure-socket";
 import { connectionSettings } from "./sending";
@@ -81,9 +82,13 @@ function closeParked(this: net.Server, callback?: (error?: Error) => void): net.
   return this;
 }
 
-/** The next connection of a parked server. */
-export function acceptParked(server: net.Server): net.Socket {
-  const open = (socket: number) => park<never>("net.accept", parked.get(server), socket);
+/**
+ * The next connection of a parked server.
+ * @throws Timeout
+ */
+export function acceptParked(server: net.Server, limit: Limit): net.Socket {
+  if (signalOf(limit)) throw fiberOnly("limit.signal");
+  const open = (socket: number) => parkWithin<never>(timeoutOf(limit), "net.accept", parked.get(server), socket);
   return isSecure(server)
     ? parkedSecureSocket(open, server as net.ServerOpts)
     : new ParkedSocket(open, server as net.ServerOpts);

@@ -412,9 +412,35 @@ describeFibers("ChildProcess#waitSync() in a fiber", () => {
     child.kill();
     await inFiber(() => child.waitSync());
   });
+
+  it("ends when a signal is aborted, and leaves the child alone", async () => {
+    const child = start("sleep", ["60"]);
+    const controller = new AbortController();
+    setTimeout(() => controller.abort("enough"), 5);
+    const error = await inFiber(() => thrown(() => child.waitSync(controller.signal)));
+    expect(error).toMatchObject({ name: "AbortError", cause: "enough" });
+    expect([isRunning(child.pid as number), EventEmitter.listenerCount(child, "exit")]).toEqual([true, 0]);
+    child.kill();
+    await inFiber(() => child.waitSync({ signal: new AbortController().signal }));
+  });
 });
 
 describeBoth("ChildProcess#waitSync()", (run) => {
+  it("waits no longer than its limit, and can be called again", async () => {
+    const child = start("sleep", ["60"]);
+    for (const limit of [0, 20, { timeout: 20 }]) {
+      const ms = typeof limit === "number" ? limit : limit.timeout;
+      expect(await run(() => thrown(() => child.waitSync(limit)))).toMatchObject({ code: "ERR_TIMEOUT", ms });
+    }
+    child.kill();
+    expect(await run(() => child.waitSync(60_000))).toEqual({ code: null, signal: "SIGTERM" });
+    await new Promise((resolve) => (child.signalCode === null ? child.on("close", resolve) : resolve(null)));
+    expect(await run(() => child.waitSync(0))).toEqual({ code: null, signal: "SIGTERM" });
+    for (const wrong of [-1, "1", null]) {
+      expect((await run(() => thrown(() => child.waitSync(wrong as never)))).message).toContain('"limit"');
+    }
+  });
+
   it("returns at once for a process that has ended", async () => {
     const child = start("sh", ["-c", "exit 3"]);
     await new Promise((resolve) => child.on("close", resolve));

@@ -3,6 +3,7 @@ import fs from "node:fs";
 import net from "node:net";
 import os from "node:os";
 import path from "node:path";
+import { sleepSync } from "node:timers";
 import { sleep, spawn, withTimeout, wrap } from "runtime";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { active, describeBoth, describeFibers, inFiber, Peer, progress, settle, thrown, until } from "./support";
@@ -356,6 +357,34 @@ describeBoth("net", (run) => {
     });
   });
 
+  test("accepts within a limit; one that was over takes no connection along", async () => {
+    await run(() => {
+      const server = net.createServer().listenSync(0, "127.0.0.1");
+      const { port } = server.address() as net.AddressInfo;
+      for (const limit of [0, 20, { timeout: 20 }]) {
+        const ms = typeof limit === "number" ? limit : limit.timeout;
+        expect(thrown(() => server.acceptSync(limit))).toMatchObject({ code: "ERR_TIMEOUT", ms });
+      }
+      const clients = [net.connectSync(port, "127.0.0.1"), net.connectSync(port, "127.0.0.1")];
+      const accepted = [server.acceptSync(60_000)];
+      while (accepted.length < 2) {
+        sleepSync(1); // until it has come
+        try {
+          accepted.push(server.acceptSync(0));
+        } catch (error) {
+          expect(error).toMatchObject({ code: "ERR_TIMEOUT" });
+        }
+      }
+      expect(accepted.map((socket) => socket?.remotePort)).toEqual(clients.map(({ localPort }) => localPort));
+      for (const wrong of [-1, "1", null]) {
+        expect(thrown(() => server.acceptSync(wrong as never)).message).toContain('"limit"');
+      }
+      for (const socket of [...clients, ...accepted]) socket?.destroy();
+      server.closeSync();
+      expect([server.acceptSync(0), server.acceptSync(20)]).toEqual([null, null]);
+    });
+  });
+
   test("a port in use is an error", async () => {
     const error = await run(function caller() {
       return thrown(() => net.createServer().listenSync(peer.port, "127.0.0.1"));
@@ -667,6 +696,31 @@ describeFibers("net in fibers", () => {
     client?.destroy();
     socket?.destroy();
     await until(() => sockets() <= 0);
+  });
+
+  test("an aborted signal ends acceptSync, and the next connection is for who comes next", async () => {
+    await inFiber(() => {
+      const server = net.createServer().listenSync(0, "127.0.0.1");
+      const { port } = server.address() as net.AddressInfo;
+      const controller = new AbortController();
+      const acceptor = spawn(() => thrown(() => server.acceptSync(controller.signal)));
+      sleep(1);
+      controller.abort();
+      expect(acceptor.get()).toMatchObject({ code: "ABORT_ERR" });
+      const client = net.connectSync(port, "127.0.0.1");
+      const socket = server.acceptSync({ timeout: 60_000, signal: new AbortController().signal });
+      expect(socket?.remotePort).toBe(client.localPort);
+      socket?.destroy();
+      client.destroy();
+      server.closeSync();
+    });
+  });
+
+  test("out of a fiber acceptSync takes a time only", () => {
+    const server = net.createServer().listenSync(0, "127.0.0.1");
+    const { signal } = new AbortController();
+    expect(thrown(() => server.acceptSync({ signal }))).toMatchObject({ code: "ERR_NOT_IN_FIBER" });
+    server.closeSync();
   });
 
   test("a server with listeners of its own keeps no connections; who waits for one gets it, too", async () => {

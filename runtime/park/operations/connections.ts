@@ -109,6 +109,11 @@ export class Backlog {
     return () => this.#waiting.delete(take);
   }
 
+  /** The same without waiting: undefined if there is none yet. */
+  poll(): net.Socket | null | undefined {
+    return this.#connections.shift() ?? (this.#server.listening ? undefined : null);
+  }
+
   drop(): void {
     for (const socket of this.#connections) socket.destroy();
     this.#connections = [];

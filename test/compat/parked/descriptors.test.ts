@@ -111,6 +111,14 @@ describe.skipIf(!posix)("out of a fiber, a child process", () => {
     expect(child.signalCode).toBe("SIGUSR1");
   });
 
+  test("is waited for no longer than a time, which is the only limit there", async () => {
+    const child = spawnProcess("sleep", ["60"], { stdio: "ignore" });
+    const { signal } = new AbortController();
+    expect(thrown(() => child.waitSync({ signal }))).toMatchObject({ code: "ERR_NOT_IN_FIBER" });
+    child.kill();
+    await new Promise((resolve) => child.once("close", resolve));
+  });
+
   test("that could not be started cannot be waited for", async () => {
     const child = spawnProcess(path.join(directory, "no program"));
     expect(thrown(() => child.waitSync())).toMatchObject({ code: "ERR_NOT_IN_FIBER" });
