@@ -43,6 +43,8 @@ function examples(page: string): Example[] {
 // The system's Python has the system's packages, whatever other Python comes first.
 const python = ["python3", "/usr/bin/python3"].find((one) => spawnSync(one, ["-c", "import gevent"]).status === 0);
 if (!python) console.log("the example for gevent, before: skipped, there is no gevent (Debian: python3-gevent)");
+const hasGo = spawnSync("go", ["version"]).status === 0;
+if (!hasGo) console.log("the example for Go, before: skipped, there is no Go (Debian: golang-go)");
 
 let directory: string;
 
@@ -61,19 +63,26 @@ beforeAll(() => {
 afterAll(() => rmSync(directory, { recursive: true }));
 
 function run(language: string, text: string): { status: number | null; stdout: string; stderr: string } {
-  const file = path.join(directory, "example.js");
+  const file = path.join(directory, language === "go" ? "example.go" : "example.js");
   writeFileSync(file, text);
-  const ours = [path.join(root, "dist", "cli.js"), "run"];
-  const [command, args] = language === "python" ? [python as string, [file]] : [process.execPath, [...ours, file]];
+  const [command, ...args] = commandFor(language, file);
   const { status, stdout, stderr } = spawnSync(command, args, { cwd: directory, encoding: "utf8", timeout: 60_000 });
   return { status, stdout, stderr };
 }
+
+function commandFor(language: string, file: string): [command: string, ...args: string[]] {
+  if (language === "python") return [python as string, file];
+  if (language === "go") return ["go", "run", file];
+  return [process.execPath, path.join(root, "dist", "cli.js"), "run", file];
+}
+
+const missing = (language: string) => (language === "python" && !python) || (language === "go" && !hasGo);
 
 it("there are examples for all that docs/migrating.md is about", () => {
   const all = examples("migrating.md");
   for (const { blocks } of all) expect([...blocks.keys()]).toEqual(expect.arrayContaining(["before", "after"]));
   const titles = all.map(({ title }) => title);
-  for (const subject of ["Waiting", "generator", "future", "Meteor", "deasync", "synckit", "gevent"]) {
+  for (const subject of ["Waiting", "generator", "future", "Meteor", "deasync", "synckit", "gevent", "Go"]) {
     expect(titles.filter((title) => title.includes(subject))).toHaveLength(1);
   }
 });
@@ -92,7 +101,7 @@ describeFibers("the examples of", () => {
       for (const when of ["before", "after", "run"]) {
         const { language = "", text = "" } = blocks.get(when) ?? {};
         if (text === "") continue;
-        it.skipIf(language === "python" && !python)(`${page}: ${title}: ${when}`, () => {
+        it.skipIf(missing(language))(`${page}: ${title}: ${when}`, () => {
           for (const [name, other] of blocks) {
             if (name.includes(".")) writeFileSync(path.join(directory, name), other.text);
           }
