@@ -8,7 +8,7 @@ import { AsyncResource, executionAsyncId } from "node:async_hooks";
 import { noticeLoads } from "./builtins";
 import { isPreparingStackTrace } from "./call-sites";
 import { enterDomains, isInDomain, leaveDomains } from "./domains";
-import { cannotSuspend, FiberExit, noFibers } from "./errors";
+import { cannotSuspend, FiberExit, invalidArgument, noFibers } from "./errors";
 import { drain, type Runnable, raise, schedule, takeNext, waiting } from "./hub";
 import { type Lease, Leases } from "./leases";
 import { insideEsModule } from "./loader-stack";
@@ -166,6 +166,7 @@ export abstract class Coroutine {
   }
 
   set name(name: string) {
+    if (typeof name !== "string") throw invalidArgument("name", "of type string", name);
     this.record.name = name;
   }
 

@@ -50,6 +50,7 @@ describeFibers("a fiber", () => {
   it("can be renamed", () => {
     const fiber = new Fiber(() => {});
     fiber.name = "renamed";
+    expect(() => Reflect.set(fiber, "name", 3)).toThrow('The "name" argument must be of type string');
     expect(fiber.name).toBe("renamed");
   });
 
