@@ -15,6 +15,7 @@ import {
   Want,
 } from "../runtime/park/operations/streams";
 import { Semaphore } from "../runtime/sync/semaphore";
+import { noteGone } from "./clients";
 import { type DirectSocket, directly } from "./direct-socket";
 import { Descriptor } from "./parked/descriptor";
 
@@ -157,6 +158,7 @@ export function carryOut<T>(stream: Readable, reading: Reading<T>, entry: (...ar
   try {
     return Source.of(stream).carryOut(reading);
   } catch (error) {
+    noteGone(stream, error);
     throw withFiberStack(error, entry);
   }
 }
@@ -166,6 +168,7 @@ export function nextChunk(stream: Readable, entry: (...args: never[]) => unknown
   try {
     return Source.of(stream).next();
   } catch (error) {
+    noteGone(stream, error);
     throw withFiberStack(error, entry);
   }
 }

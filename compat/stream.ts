@@ -10,6 +10,7 @@ import { canBlock } from "../runtime/coroutine";
 import { invalidArgument, outOfRange } from "../runtime/errors";
 import { checkLimit } from "../runtime/limit";
 import { type Chunk, type Done, end, keepErrors, readChunk, readText, write } from "../runtime/park/operations/streams";
+import { noteGone } from "./clients";
 import { directly } from "./direct-socket";
 import { holdFlow, inOrder, listenInFibers } from "./emitters";
 import { endNow, writeAll } from "./parked/descriptor";
@@ -159,6 +160,7 @@ function handOver(stream: Writable, start: (done: Done) => void, entry: (...args
     keepErrors(stream);
     block<void>((waiter) => start(waiter.callback));
   } catch (error) {
+    noteGone(stream, error);
     throw withFiberStack(error, entry);
   }
 }
@@ -176,6 +178,7 @@ function pipelineSync(...args: unknown[]): unknown {
       return () => controller.abort();
     });
   } catch (error) {
+    for (const stream of args.flat()) noteGone(stream, error);
     throw withFiberStack(error, pipelineSync);
   }
 }

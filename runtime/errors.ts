@@ -273,3 +273,18 @@ export function checkDuration(value: unknown, name: string): asserts value is nu
   if (typeof value !== "number") throw invalidArgument(name, "of type number", value);
   if (!(value >= 0)) throw outOfRange(name, ">= 0 (milliseconds)", value);
 }
+
+/** What blocking calls throw that write to somebody, or read from somebody, who has gone. */
+const left = new Set([
+  "ERR_STREAM_PREMATURE_CLOSE",
+  "ERR_STREAM_DESTROYED",
+  "ERR_STREAM_WRITE_AFTER_END",
+  "ECANCELED",
+  "ECONNRESET",
+  "EPIPE",
+]);
+
+/** Whether an error may tell that a client has gone; or somebody else, whom a handler talks to. */
+export function mayHaveLeft(error: unknown): boolean {
+  return left.has(String((error as CodedError | null | undefined)?.code));
+}

@@ -4,11 +4,19 @@ import { executionAsyncId } from "node:async_hooks";
 import { begin, current, theSwitch } from "./coroutine";
 import { checkFunction, invalidArgument, outOfRange } from "./errors";
 import { Fiber, nameOf, newRecord } from "./fiber";
+import { Hidden } from "./hidden";
 import { raise } from "./hub";
 import { isProgram } from "./program";
 import { LinkedList } from "./sync/linked-list";
 
 type Listener = (...args: never[]) => unknown;
+
+/** Errors with which a listener's fiber ends without a word, for nobody else is concerned (compat/clients.ts). */
+export const quiet = new Hidden<Error, true>();
+
+function isQuiet(error: unknown): boolean {
+  return error instanceof Error && quiet.get(error) === true;
+}
 
 /** Runs a listener: its failure is as if the listener itself had thrown. */
 class ListenerFiber extends Fiber {
@@ -23,12 +31,12 @@ class ListenerFiber extends Fiber {
     return true;
   }
 
-  override goesUncaught(): boolean {
-    return this.away;
+  override goesUncaught(error: unknown): boolean {
+    return this.away && !isQuiet(error);
   }
 
   protected override unobserved(error: unknown): void {
-    if (this.away && !this.told) raise(error);
+    if (this.away && !this.told && !isQuiet(error)) raise(error);
   }
 }
 
@@ -66,7 +74,7 @@ export function runListener(
     away?.(fiber);
   });
   if (fiber.away) return undefined;
-  if (!fiber.successful) throw fiber.exception;
+  if (!fiber.successful && !isQuiet(fiber.exception)) throw fiber.exception;
   return fiber.value;
 }
 

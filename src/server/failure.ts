@@ -1,7 +1,7 @@
 // What a client is told, and the log, when its request cannot be answered.
 import http = require("node:http");
 
-import type { CodedError } from "../../runtime/errors";
+import { type CodedError, mayHaveLeft } from "../../runtime/errors";
 
 type Request = http.IncomingMessage;
 type Response = http.ServerResponse;
@@ -45,23 +45,9 @@ export function refuse(res: Response, status: number, headers: Record<string, st
   res.end(body);
 }
 
-/** What blocking calls throw that write to a client, or read from one, that has gone. */
-const left = new Set([
-  "ERR_STREAM_PREMATURE_CLOSE",
-  "ERR_STREAM_DESTROYED",
-  "ERR_STREAM_WRITE_AFTER_END",
-  "ECONNRESET",
-  "EPIPE",
-]);
-
 function isKnown(res: Response, error: unknown): boolean {
   const code = codeOf(error);
-  return code === BODY_TOO_LARGE || (left.has(code) && hasGone(res));
-}
-
-/** Whether it is what blocking calls throw when a client has gone; or somebody else, whom the handler talks to. */
-export function mayHaveLeft(error: unknown): boolean {
-  return left.has(codeOf(error));
+  return code === BODY_TOO_LARGE || (mayHaveLeft(error) && hasGone(res));
 }
 
 function codeOf(error: unknown): string {

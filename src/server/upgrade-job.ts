@@ -1,7 +1,7 @@
 // One upgrade in a fiber: over when its handler has returned; the connection may well go on.
 import { type Expiry, expire } from "../../runtime/clock";
-import { FiberExit } from "../../runtime/errors";
-import { mayHaveLeft, nameOf } from "./failure";
+import { FiberExit, mayHaveLeft } from "../../runtime/errors";
+import { nameOf } from "./failure";
 import { exit, Job } from "./job";
 import type { Upgrade, UpgradeHandler } from "./upgrade";
 

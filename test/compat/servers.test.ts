@@ -5,6 +5,7 @@ import http, { type IncomingMessage, type RequestListener } from "node:http";
 import http2, { type Http2Server, type ServerHttp2Stream } from "node:http2";
 import https from "node:https";
 import net, { type AddressInfo, type Socket } from "node:net";
+import stream from "node:stream";
 import tls from "node:tls";
 import { Fiber, sleep, spawn, wait } from "runtime";
 import { afterEach, describe, expect, it } from "vitest";
@@ -43,6 +44,15 @@ interface Answer {
   status: number | undefined;
   body: string;
   res: IncomingMessage;
+}
+
+/** Bytes without end. */
+function zeroes(): stream.Readable {
+  return new stream.Readable({
+    read(size) {
+      this.push(Buffer.alloc(size));
+    },
+  });
 }
 
 /** What http and https have in common. */
@@ -219,6 +229,44 @@ function describeProtocol(name: string, { serve, request, connect }: Protocol): 
       expect(await failed.promise).toMatchObject({ code: "ECONNRESET" });
     });
 
+    it.each<[string, (req: IncomingMessage, res: http.ServerResponse) => unknown]>([
+      ["reads its body", (req) => req.textSync()],
+      ["reads it in chunks", (req) => [...req.chunksSync()]],
+      [
+        "writes to it",
+        (_req, res) => {
+          for (;;) res.writeSync(Buffer.alloc(65_536));
+        },
+      ],
+      ["ends its answer", (_req, res) => res.endSync(Buffer.alloc(50_000_000))],
+      ["sends it a stream", (_req, res) => stream.pipelineSync(zeroes(), res)],
+    ])("ends a handler without a word whose client goes away while it %s", async (_, handle) => {
+      const begun = deferred();
+      const ended = deferred();
+      const { port } = await serve((req, res) => {
+        if (req.method === "GET") return res.end("next");
+        begun.resolve();
+        try {
+          return handle(req, res);
+        } finally {
+          ended.resolve();
+        }
+      });
+      const uncaught: unknown[] = [];
+      const hear = (error: unknown) => uncaught.push(error);
+      process.on("uncaughtExceptionMonitor", hear);
+      const req = request(port, { method: "POST", headers: { "content-length": "10" } });
+      req.on("error", () => {});
+      req.write("half");
+      await begun.promise;
+      await new Promise((resolve) => setTimeout(resolve, 20)); // until it waits
+      req.destroy();
+      await ended.promise;
+      expect((await answer(request(port))).body).toBe("next");
+      process.off("uncaughtExceptionMonitor", hear);
+      expect(uncaught).toEqual([]);
+    });
+
     it("lets a handler go on whose client has gone, and the next request be served", async () => {
       const begun = deferred();
       const gone = deferred();
@@ -321,6 +369,40 @@ describeFibers("http2", () => {
     });
     expect(seen).toEqual(["/x", "body", "yes"]);
     expect(await push).toBe("pushed");
+  });
+
+  it("ends a handler without a word whose client has cancelled, while it reads or writes", async () => {
+    const handlers: Record<string, (req: http2.Http2ServerRequest, res: http2.Http2ServerResponse) => unknown> = {
+      "/read": (req) => req.textSync(),
+      "/write": (_req, res) => {
+        for (;;) res.writeSync(Buffer.alloc(65_536));
+      },
+    };
+    let ended = 0;
+    const server = http2.createServer((req, res) => {
+      const handle = handlers[req.url];
+      if (!handle) return res.end("next");
+      try {
+        return handle(req, res);
+      } finally {
+        ended++;
+      }
+    });
+    const uncaught: unknown[] = [];
+    const hear = (error: unknown) => uncaught.push(error);
+    process.on("uncaughtExceptionMonitor", hear);
+    const client = await session(server);
+    for (const path of Object.keys(handlers)) {
+      const req = client.request({ ":method": "POST", ":path": path });
+      req.on("error", () => {});
+      await once(server, "stream");
+      await new Promise((resolve) => setTimeout(resolve, 20)); // until it waits
+      req.close(http2.constants.NGHTTP2_CANCEL);
+    }
+    await until(() => ended === 2);
+    expect(await all(client.request({ ":path": "/" }))).toBe("next");
+    process.off("uncaughtExceptionMonitor", hear);
+    expect(uncaught).toEqual([]);
   });
 
   it("tells a handler that its client has cancelled", async () => {
