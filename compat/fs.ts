@@ -208,6 +208,25 @@ function copyInSteps(args: Args): void {
   });
 }
 
+function makeDirectory(args: Args): unknown {
+  const made = makeDirectories(args);
+  return made === undefined ? call("mkdir", args, 2) : made || undefined;
+}
+
+function removeAny(args: Args): void {
+  if (!remove(args)) call("rm", args, 2);
+}
+
+/** Up to Node 24, the twin throws on the event loop, at nobody, if it is to go into directories whose names are bytes. */
+function replaceReaddir(define: Define): void {
+  define.replace(fs, "readdirSync", (sync) => (...args) => {
+    const [directory, options] = args;
+    const { recursive, encoding } = Object(options) as { recursive?: unknown; encoding?: unknown };
+    const asBytes = encoding === "buffer" || directory instanceof Uint8Array;
+    return canSuspend() && !(recursive && asBytes) ? call("readdir", args, 2) : sync(...args);
+  });
+}
+
 /** Directories that are read entry by entry. */
 function replaceDirectories(define: Define): void {
   const { prototype } = fs.Dir as { prototype: object };
@@ -314,15 +333,10 @@ export const fsPatch: ModulePatch = {
     replaceStat(define, "lstat");
 
     replaceSync(define, "openSync", open);
-    replaceSync(define, "mkdtempSync", makeTemporary);
+    replaceUnless(define, "mkdtempSync", makeTemporary, (_, code) => isNoError.includes(code));
     replaceSync(define, "existsSync", ([file]) => exists(file));
-    replaceSync(define, "mkdirSync", (args) => {
-      const made = makeDirectories(args);
-      return made === undefined ? call("mkdir", args, 2) : made || undefined;
-    });
-    replaceSync(define, "rmSync", (args) => {
-      if (!remove(args)) call("rm", args, 2);
-    });
+    replaceUnless(define, "mkdirSync", makeDirectory, (_, code) => code === "ENOTDIR");
+    replaceUnless(define, "rmSync", removeAny, (_, code) => code === "ENOTDIR");
     replaceSync(define, "cpSync", (args) => {
       if (!copy(args)) copyInSteps(args);
     });
@@ -358,6 +372,7 @@ export const fsPatch: ModulePatch = {
     );
     replaceSync(define, "readvSync", (args) => transfer(args[0], partsOf(args), false) ?? call("readv", args, 3));
     replaceSync(define, "writevSync", (args) => writeAll(args[0], partsOf(args)) ?? call("writev", args, 3));
+    replaceReaddir(define);
     replaceDirectories(define);
   },
 };
