@@ -38,13 +38,13 @@ function replaceSync(define: Define, name: string, cooperative: (args: Args) => 
 function replaceUnless(
   define: Define,
   name: string,
-  cooperative: (args: Args) => unknown,
+  cooperative: (args: Args, sync: AnyFunction) => unknown,
   retry: (args: Args, code: unknown) => boolean,
 ): void {
   define.replace(fs, name, (sync) => (...args) => {
     if (!canSuspend()) return sync(...args);
     try {
-      return cooperative(args);
+      return cooperative(args, sync);
     } catch (error) {
       if (retry(args, (error as NodeJS.ErrnoException | undefined)?.code)) return sync(...args);
       throw error;
@@ -66,7 +66,7 @@ function replaceWholeFile(
   define: Define,
   name: "readFile" | "writeFile" | "appendFile",
   optionsAt: number,
-  cooperative: (args: Args, inSteps: () => unknown) => unknown,
+  cooperative: (args: Args, inSteps: () => unknown, sync: AnyFunction) => unknown,
 ): void {
   const inSteps = (args: Args) =>
     block<never>((waiter) => {
@@ -81,7 +81,7 @@ function replaceWholeFile(
   replaceUnless(
     define,
     `${name}Sync`,
-    (args) => cooperative(args, () => inSteps(args)),
+    (args, sync) => cooperative(args, () => inSteps(args), sync),
     (_, code) => code === "EISDIR",
   );
 }
@@ -322,7 +322,13 @@ export const fsPatch: ModulePatch = {
     for (const [name, count] of Object.entries(twins)) {
       replaceSync(define, `${name}Sync`, (args) => call(name, args, count));
     }
-    replaceWholeFile(define, "readFile", 1, (args, inSteps) => readCached(args) ?? readWhole(args) ?? inSteps());
+    replaceWholeFile(define, "readFile", 1, (args, inSteps, sync) => {
+      const known = readCached(args) ?? readWhole(args);
+      if (known !== undefined) return known;
+      const contents = inSteps() as string | Buffer;
+      // The twin keeps it to itself if a descriptor cannot be read.
+      return typeof args[0] === "number" && contents.length === 0 ? sync(...args) : contents;
+    });
     replaceWholeFile(define, "writeFile", 2, (args, inSteps) => {
       if (!writeWhole(args, "w")) inSteps();
     });

@@ -95,6 +95,15 @@ const calls: Record<string, Call> = {
     return counts;
   },
   "readFileSync from a descriptor": withFile((fd) => [fs.readFileSync(fd, "utf8"), fs.readFileSync(fd, "utf8")]),
+  "readFileSync from a descriptor that is for writing only": withFile((fd) => fs.readFileSync(fd), "a"),
+  "readFileSync from a directory's descriptor": (dir) => {
+    const fd = fs.openSync(dir);
+    try {
+      return fs.readFileSync(fd, "utf8");
+    } finally {
+      fs.closeSync(fd);
+    }
+  },
   "readFileSync by URL": (dir) => fs.readFileSync(new URL(`file://${dir}/file`), "utf8"),
   "writeFileSync, then the file": (dir) => {
     fs.writeFileSync(path.join(dir, "new"), "text", { mode: 0o600 });
