@@ -38,13 +38,13 @@ function replaceSync(define: Define, name: string, cooperative: (args: Args) => 
 function replaceUnless(
   define: Define,
   name: string,
-  cooperative: (args: Args) => unknown,
+  cooperative: (args: Args, sync: AnyFunction) => unknown,
   retry: (args: Args, code: unknown) => boolean,
 ): void {
   define.replace(fs, name, (sync) => (...args) => {
     if (!canSuspend()) return sync(...args);
     try {
-      return cooperative(args);
+      return cooperative(args, sync);
     } catch (error) {
       if (retry(args, (error as NodeJS.ErrnoException | undefined)?.code)) return sync(...args);
       throw error;
@@ -66,7 +66,7 @@ function replaceWholeFile(
   define: Define,
   name: "readFile" | "writeFile" | "appendFile",
   optionsAt: number,
-  cooperative: (args: Args, inSteps: () => unknown) => unknown,
+  cooperative: (args: Args, inSteps: () => unknown, sync: AnyFunction) => unknown,
 ): void {
   const inSteps = (args: Args) =>
     block<never>((waiter) => {
@@ -81,7 +81,7 @@ function replaceWholeFile(
   replaceUnless(
     define,
     `${name}Sync`,
-    (args) => cooperative(args, () => inSteps(args)),
+    (args, sync) => cooperative(args, () => inSteps(args), sync),
     (_, code) => code === "EISDIR",
   );
 }
@@ -208,6 +208,25 @@ function copyInSteps(args: Args): void {
   });
 }
 
+function makeDirectory(args: Args): unknown {
+  const made = makeDirectories(args);
+  return made === undefined ? call("mkdir", args, 2) : made || undefined;
+}
+
+function removeAny(args: Args): void {
+  if (!remove(args)) call("rm", args, 2);
+}
+
+/** Up to Node 24, the twin throws on the event loop, at nobody, if it is to go into directories whose names are bytes. */
+function replaceReaddir(define: Define): void {
+  define.replace(fs, "readdirSync", (sync) => (...args) => {
+    const [directory, options] = args;
+    const { recursive, encoding } = Object(options) as { recursive?: unknown; encoding?: unknown };
+    const asBytes = encoding === "buffer" || directory instanceof Uint8Array;
+    return canSuspend() && !(recursive && asBytes) ? call("readdir", args, 2) : sync(...args);
+  });
+}
+
 /** Directories that are read entry by entry. */
 function replaceDirectories(define: Define): void {
   const { prototype } = fs.Dir as { prototype: object };
@@ -303,7 +322,13 @@ export const fsPatch: ModulePatch = {
     for (const [name, count] of Object.entries(twins)) {
       replaceSync(define, `${name}Sync`, (args) => call(name, args, count));
     }
-    replaceWholeFile(define, "readFile", 1, (args, inSteps) => readCached(args) ?? readWhole(args) ?? inSteps());
+    replaceWholeFile(define, "readFile", 1, (args, inSteps, sync) => {
+      const known = readCached(args) ?? readWhole(args);
+      if (known !== undefined) return known;
+      const contents = inSteps() as string | Buffer;
+      // The twin keeps it to itself if a descriptor cannot be read.
+      return typeof args[0] === "number" && contents.length === 0 ? sync(...args) : contents;
+    });
     replaceWholeFile(define, "writeFile", 2, (args, inSteps) => {
       if (!writeWhole(args, "w")) inSteps();
     });
@@ -314,15 +339,10 @@ export const fsPatch: ModulePatch = {
     replaceStat(define, "lstat");
 
     replaceSync(define, "openSync", open);
-    replaceSync(define, "mkdtempSync", makeTemporary);
+    replaceUnless(define, "mkdtempSync", makeTemporary, (_, code) => isNoError.includes(code));
     replaceSync(define, "existsSync", ([file]) => exists(file));
-    replaceSync(define, "mkdirSync", (args) => {
-      const made = makeDirectories(args);
-      return made === undefined ? call("mkdir", args, 2) : made || undefined;
-    });
-    replaceSync(define, "rmSync", (args) => {
-      if (!remove(args)) call("rm", args, 2);
-    });
+    replaceUnless(define, "mkdirSync", makeDirectory, (_, code) => code === "ENOTDIR");
+    replaceUnless(define, "rmSync", removeAny, (_, code) => code === "ENOTDIR");
     replaceSync(define, "cpSync", (args) => {
       if (!copy(args)) copyInSteps(args);
     });
@@ -358,6 +378,7 @@ export const fsPatch: ModulePatch = {
     );
     replaceSync(define, "readvSync", (args) => transfer(args[0], partsOf(args), false) ?? call("readv", args, 3));
     replaceSync(define, "writevSync", (args) => writeAll(args[0], partsOf(args)) ?? call("writev", args, 3));
+    replaceReaddir(define);
     replaceDirectories(define);
   },
 };

@@ -3,6 +3,7 @@
 import type { Http2ServerResponse } from "node:http2";
 
 import { isLoaded } from "../runtime/builtins";
+import { streamDestroyed } from "../runtime/park/operations/streams";
 import { type Manner, serverManner } from "./emitters";
 import type { Define, ModulePatch } from "./patching";
 import { endSync, writeSync } from "./stream";
@@ -18,6 +19,21 @@ declare module "http2" {
 
 let pending: Define | null = null;
 
+/** Node's own keeps that to itself: a response whose stream is gone takes what it is given, or never says that it ended. */
+function checkStream({ stream }: Http2ServerResponse, method: string): void {
+  if (stream.destroyed && !stream.writableFinished) throw stream.errored ?? streamDestroyed(method);
+}
+
+function writeResponse(this: Http2ServerResponse, ...args: Parameters<typeof writeSync>): void {
+  checkStream(this, "write");
+  Reflect.apply(writeSync, this, args);
+}
+
+function endResponse(this: Http2ServerResponse, ...args: Parameters<typeof endSync>): void {
+  checkStream(this, "end");
+  Reflect.apply(endSync, this, args);
+}
+
 /**
  * `serverManner` for servers that may speak HTTP/2. When one is about to hand out a response, http2 is loaded; to load it
  * before would be felt.
@@ -30,8 +46,8 @@ export function anyServerManner(event: string | symbol): Manner {
 function completeResponses(): void {
   if (pending === null) return;
   const http2 = require("node:http2") as { Http2ServerResponse: { prototype: Http2ServerResponse } };
-  pending.add(http2.Http2ServerResponse.prototype, "writeSync", writeSync);
-  pending.add(http2.Http2ServerResponse.prototype, "endSync", endSync);
+  pending.add(http2.Http2ServerResponse.prototype, "writeSync", writeResponse);
+  pending.add(http2.Http2ServerResponse.prototype, "endSync", endResponse);
   pending = null;
 }
 

@@ -8,40 +8,71 @@ import { Semaphore } from "./semaphore";
 type Start<T, R> = (item: T) => Fiber<R>;
 
 /**
- * The iterator that `imap` returns. A fiber of its own goes through the items and starts the tasks, from the moment of
- * the call. When its consumer leaves it, that fiber ends; tasks that have begun go on.
+ * What the iterator and the fiber that goes through the items share. It leads to neither, so that an iterator which nobody
+ * has any more is garbage, although that fiber waits for room.
  */
-export class Results<T, R> implements IterableIterator<R> {
-  readonly #tasks = new Queue<Fiber<R>>(); // whose turn it is to be handed out, ended or not
-  readonly #room: Semaphore; // for results that nobody has taken yet
-  readonly #feeder: Fiber;
-  #unfinished = 0;
-  #left = false;
+class Feed<T, R> {
+  /** Whose turn it is to be handed out, ended or not. */
+  readonly tasks = new Queue<Fiber<R>>();
+  /** For results that nobody has taken yet. */
+  readonly room: Semaphore;
+  #unfinished = 1; // tasks, and the items
+  readonly #ordered: boolean;
 
-  constructor(items: Iterable<T>, start: Start<T, R>, ordered: boolean, maxSize: number) {
-    this.#room = new Semaphore(maxSize);
-    this.#feeder = spawn(() => this.#feed(items, start, ordered));
-    this.#feeder.observe();
-    this.#feeder.atEnd(() => this.#finish());
+  constructor(ordered: boolean, maxSize: number) {
+    this.room = new Semaphore(maxSize);
+    this.#ordered = ordered;
   }
 
-  #feed(items: Iterable<T>, start: Start<T, R>, ordered: boolean): void {
+  run(items: Iterable<T>, start: Start<T, R>): void {
     for (const item of items) {
-      this.#room.acquire();
+      this.room.acquire();
       const task = start(item);
       task.observe();
       this.#unfinished++;
-      if (ordered) this.#tasks.put(task);
+      if (this.#ordered) this.tasks.put(task);
       task.atEnd(() => {
-        this.#unfinished--;
-        if (!ordered) this.#tasks.put(task);
-        this.#finish();
+        if (!this.#ordered) this.tasks.put(task);
+        this.finishOne();
       });
     }
   }
 
-  #finish(): void {
-    if (this.#feeder.dead && this.#unfinished === 0) this.#tasks.shutdown();
+  finishOne(): void {
+    if (--this.#unfinished === 0) this.tasks.shutdown();
+  }
+}
+
+function feed<T, R>(from: Feed<T, R>, items: Iterable<T>, start: Start<T, R>): Fiber {
+  const feeder = spawn(() => from.run(items, start));
+  feeder.observe();
+  feeder.atEnd(() => from.finishOne());
+  return feeder;
+}
+
+/** A consumer that is killed in a step does not call `return`: then this is how its end is noticed. */
+const left = new FinalizationRegistry<Fiber>((feeder) => stop(feeder));
+
+function stop(feeder: Fiber): void {
+  feeder.kill(new FiberExit(), { block: false });
+}
+
+/**
+ * The iterator that `imap` returns. A fiber of its own goes through the items and starts the tasks, from the moment of
+ * the call. When its consumer leaves it, that fiber ends; tasks that have begun go on.
+ */
+export class Results<T, R> implements IterableIterator<R> {
+  readonly #tasks: Queue<Fiber<R>>;
+  readonly #room: Semaphore;
+  readonly #feeder: Fiber;
+  #left = false;
+
+  constructor(items: Iterable<T>, start: Start<T, R>, ordered: boolean, maxSize: number) {
+    const shared = new Feed<T, R>(ordered, maxSize);
+    this.#tasks = shared.tasks;
+    this.#room = shared.room;
+    this.#feeder = feed(shared, items, start);
+    left.register(this, this.#feeder);
   }
 
   next(): IteratorResult<R, undefined> {
@@ -66,7 +97,7 @@ export class Results<T, R> implements IterableIterator<R> {
 
   return(): IteratorResult<R, undefined> {
     this.#left = true;
-    this.#feeder.kill(new FiberExit(), { block: false });
+    stop(this.#feeder);
     return { done: true, value: undefined };
   }
 

@@ -95,6 +95,15 @@ const calls: Record<string, Call> = {
     return counts;
   },
   "readFileSync from a descriptor": withFile((fd) => [fs.readFileSync(fd, "utf8"), fs.readFileSync(fd, "utf8")]),
+  "readFileSync from a descriptor that is for writing only": withFile((fd) => fs.readFileSync(fd), "a"),
+  "readFileSync from a directory's descriptor": (dir) => {
+    const fd = fs.openSync(dir);
+    try {
+      return fs.readFileSync(fd, "utf8");
+    } finally {
+      fs.closeSync(fd);
+    }
+  },
   "readFileSync by URL": (dir) => fs.readFileSync(new URL(`file://${dir}/file`), "utf8"),
   "writeFileSync, then the file": (dir) => {
     fs.writeFileSync(path.join(dir, "new"), "text", { mode: 0o600 });
@@ -126,11 +135,20 @@ const calls: Record<string, Call> = {
       .map((entry) => `${entry.name} ${entry.isDirectory()}`)
       .sort(),
   "readdirSync, recursive": (dir) => (fs.readdirSync(dir, { recursive: true }) as string[]).sort(),
+  "readdirSync, recursive, by a path of bytes": (dir) =>
+    (fs.readdirSync(Buffer.from(dir), { recursive: true }) as unknown[]).map(String).sort(),
+  "readdirSync, recursive, of names as bytes": (dir) =>
+    fs.readdirSync(dir, { recursive: true, encoding: "buffer" }).map(String).sort(),
   "readdirSync of a file": inDir("readdirSync", "./file"),
   mkdirSync: inDir("mkdirSync", "./made"),
   "mkdirSync of what exists": inDir("mkdirSync", "./sub"),
   "mkdirSync with bad options": inDir("mkdirSync", "./made", { recursive: "yes" }),
   "mkdirSync, recursive": (dir) => path.relative(dir, fs.mkdirSync(path.join(dir, "a/b/c"), { recursive: true }) ?? ""),
+  "mkdirSync, recursive, below a link to nothing": (dir) => {
+    fs.symlinkSync("none", path.join(dir, "dangling"));
+    fs.mkdirSync(path.join(dir, "dangling/a/b"), { recursive: true });
+  },
+  "mkdtempSync in a directory that is not there": inDir("mkdtempSync", "./none/temp-"),
   mkdtempSync: (dir) => path.basename(fs.mkdtempSync(path.join(dir, "temp-"))).length,
   rmSync: inDir("rmSync", "./file"),
   "rmSync, recursive": (dir) => {
@@ -138,6 +156,8 @@ const calls: Record<string, Call> = {
     return fs.existsSync(path.join(dir, "sub"));
   },
   "rmSync of nothing": inDir("rmSync", "./none"),
+  "rmSync below a file": inDir("rmSync", "./file/below"),
+  "rmSync below a file, forced": inDir("rmSync", "./file/below", { force: true }),
   "rmSync of nothing, forced": inDir("rmSync", "./none", { force: true }),
   "rmSync of a directory": inDir("rmSync", "./sub"),
   "rmdirSync of a full directory": inDir("rmdirSync", "./sub"),

@@ -418,6 +418,36 @@ describeFibers("http2", () => {
     expect(await seen.promise).toBe(true);
   });
 
+  it.each([
+    ["at once, by an error of its session", false, new Error("cut")],
+    ["at once, with its session", false, undefined],
+    ["a while ago, by an error of its session", true, new Error("cut")],
+    ["a while ago, with its session", true, undefined],
+  ] as const)("has writeSync and endSync fail on a response whose stream has gone %s", async (_, before, error) => {
+    const seen = deferred<string[]>();
+    const server = http2.createServer((_req, res) => {
+      const gone = deferred();
+      res.stream.on("error", () => {}).on("close", () => gone.resolve());
+      res.stream.session?.destroy(error);
+      if (before) wait(gone.promise);
+      const failure = (call: () => void) => {
+        try {
+          call();
+          return "none";
+        } catch (failed) {
+          return (failed as NodeJS.ErrnoException).code ?? (failed as Error).message;
+        }
+      };
+      const calls = [() => res.writeSync("x"), () => res.endSync("x"), () => res.endSync()];
+      seen.resolve(calls.map(failure));
+    });
+    server.on("session", (one) => one.on("error", () => {}));
+    const client = await session(server);
+    client.on("error", () => {});
+    client.request().on("error", () => {});
+    expect(await seen.promise).toEqual(Array(3).fill(error?.message ?? "ERR_STREAM_DESTROYED"));
+  });
+
   it.skipIf(missing)("is spoken over TLS, and HTTP/1 beside it", async () => {
     const server = http2.createSecureServer({ ...certificate, allowHTTP1: true }, (req, res) => {
       sleep(1);

@@ -43,6 +43,7 @@ const allArguments: Record<string, Args> = {
   "a level": compress(text, { level: 1 }),
   "a wrong level": compress(text, { level: 99 }),
   "a level that is no number": compress(text, { level: "fast" }),
+  "a large input, at level 0": compress(Buffer.concat([random, random]), { level: 0 }),
   "a strategy": compress(text, { strategy: nodeZlib.constants.Z_HUFFMAN_ONLY, memLevel: 1, windowBits: 10 }),
   "a small chunkSize": compress(text, { chunkSize: 64 }),
   "a wrong chunkSize": compress(text, { chunkSize: 1 }),
@@ -52,6 +53,8 @@ const allArguments: Record<string, Args> = {
   "a maxOutputLength that suffices": compress(text, { maxOutputLength: 1_000_000 }),
   "a wrong maxOutputLength": compress(text, { maxOutputLength: 0 }),
   "finishFlush 2": compress(text, { finishFlush: 2 }),
+  "finishFlush 3": compress(text, { finishFlush: 3 }),
+  "finishFlush 5": compress(text, { finishFlush: 5 }),
   "a wrong finishFlush": compress(text, { finishFlush: 99 }),
   "a pledgedSrcSize": compress(text, { pledgedSrcSize: text.length }),
   "a wrong pledgedSrcSize": compress("", { pledgedSrcSize: null }),
@@ -76,6 +79,11 @@ for (const [name, make] of [
     Object.assign(allArguments, {
       [`${name}, by ${algorithm}`]: () => data(),
       [`${name}, by ${algorithm}, to at most 100 bytes`]: () => data({ maxOutputLength: 100 }),
+      [`${name}, by ${algorithm}, with finishFlush 5`]: () => data({ finishFlush: nodeZlib.constants.Z_BLOCK }),
+      [`${name}, by ${algorithm}, truncated, to at most 20 bytes`]: changed(
+        (bytes) => bytes.subarray(0, bytes.length - 5),
+        { maxOutputLength: 20 },
+      ),
       [`${name}, by ${algorithm}, truncated`]: changed((bytes) => bytes.subarray(0, bytes.length - 5)),
       [`${name}, by ${algorithm}, truncated, with a lenient finishFlush`]: changed(
         (bytes) => bytes.subarray(0, bytes.length - 5),

@@ -53,6 +53,31 @@ describeFibers("imap", () => {
     await reader;
   });
 
+  it("goes through no more items when its consumer was killed in a step, and it is garbage", async () => {
+    const program = `
+      const { setImmediate: turn } = require("node:timers/promises");
+      const { Event, Group, info, spawn } = require("runtime");
+      const begun = [];
+      function* items() {
+        try { for (let i = 0; ; i++) yield i; } finally { console.log("left after", begun.length); }
+      }
+      const gate = new Event();
+      const work = (i) => { begun.push(i); gate.wait(); };
+      let reader = spawn(() => { for (const _ of new Group().imap(work, items(), { maxSize: 2 })); });
+      (async () => {
+        while (begun.length < 2) await turn();
+        reader.kill();
+        reader = null;
+        gate.set();
+        for (let i = 0; i < 2000 && info().fibers > 0; i++) {
+          gc();
+          await turn();
+        }
+        console.log(info().fibers);
+      })();`;
+    expect(await run(program, { flags: ["--expose-gc"] })).toEqual(printing("left after 2", "0"));
+  });
+
   it("loses no value when a step is interrupted: the next step has it", async () => {
     const gate = new Event();
     const reader = spawn(() => {
