@@ -213,10 +213,14 @@ export abstract class Coroutine {
 
   // It has left its stack only to have something done on the hub's.
   #sendOn(resumer: Coroutine | null): void {
-    const own = errand as () => void;
+    const { run, refuse } = errand as NonNullable<typeof errand>;
     errand = null;
     current = resumer;
-    onHub(own);
+    try {
+      onHub(run);
+    } catch (error) {
+      refuse(error);
+    }
     current = this;
     switchTo((this.#lease as Lease<Coroutine>).stack, this.resource);
   }
@@ -513,12 +517,12 @@ function domainOfContext(): unknown {
 }
 
 /** What the running coroutine wants done on the hub's stack. */
-let errand: (() => void) | null = null;
+let errand: { run(): void; refuse(error: unknown): void } | null = null;
 
 /**
  * Calls `fn`, which must not block, on the hub's stack and with its thread-locals, and comes back at once. Nothing else
  * runs in between, so a stack that must not be left half-way can do it, too.
- * @throws what `fn` throws; ERR_CANNOT_SUSPEND where native code has entered an async scope on this stack
+ * @throws what `fn` throws; ERR_CANNOT_SUSPEND where native code has entered an async scope on this stack, or on one below
  */
 export function onHub<T>(fn: () => T): T {
   if (current === null) return fn();
@@ -526,13 +530,17 @@ export function onHub<T>(fn: () => T): T {
     throw cannotSuspend("native code has entered an async scope on this stack, and must leave it here");
   }
   let outcome = { failed: true, result: undefined as unknown };
-  errand = () => {
+  const refuse = (result: unknown) => {
+    outcome = { failed: true, result };
+  };
+  const run = () => {
     try {
       outcome = { failed: false, result: fn() };
     } catch (error) {
-      outcome = { failed: true, result: error };
+      refuse(error);
     }
   };
+  errand = { run, refuse };
   suspend();
   if (outcome.failed) throw outcome.result;
   return outcome.result as T;

@@ -47,10 +47,13 @@ interface Tls {
   readonly SecureContext: new () => { context: object };
 }
 
+/** In a handshake there may be no way to the hub, and servers change these keys there. */
+const withoutCertificates = /TicketKey/;
+
 function guardContexts(tls: Tls): void {
   const methods = Object.getPrototypeOf(nativeContext(tls)) as object;
   for (const name of Object.getOwnPropertyNames(methods)) {
-    if (name === "constructor") continue;
+    if (name === "constructor" || withoutCertificates.test(name)) continue;
     replace(methods, name, (method) => {
       return function calling(this: unknown, ...args) {
         return loadOnHub(() => Reflect.apply(method, this, args), calling);

@@ -1,4 +1,6 @@
 import "runtime/patch";
+import { randomBytes } from "node:crypto";
+import { once } from "node:events";
 import https from "node:https";
 import net from "node:net";
 import tls from "node:tls";
@@ -239,5 +241,29 @@ describeSecure("tls", () => {
     expect(contexts).toHaveLength(4);
     const error = await inFiber(() => thrown(() => tls.createSecureContext({ cert: "none" })));
     expect(error.code).toMatch(/^ERR_/);
+  });
+
+  test("what a handshake calls in the middle of a fiber changes keys; a context that it cannot make says why", async () => {
+    const server = tls.createServer(certificate, (socket) => socket.end("x")).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const client = tls.connect(trusting((server.address() as net.AddressInfo).port));
+    const keys = randomBytes(48);
+    const outcomes: unknown[] = [];
+    client.on("session", () => {
+      server.setTicketKeys(keys);
+      outcomes.push(server.getTicketKeys().equals(keys));
+      try {
+        outcomes.push(typeof tls.createSecureContext().context);
+      } catch (error) {
+        outcomes.push((error as NodeJS.ErrnoException).code);
+      }
+    });
+    client.on("data", () => client.end()); // by which, up to Node 24, it hears of its session: in this listener's fiber
+    await once(client, "close");
+    server.close();
+    expect(outcomes.length).toBeGreaterThan(0);
+    for (let i = 0; i < outcomes.length; i += 2) {
+      expect(outcomes.slice(i, i + 2)).toEqual([true, expect.stringMatching(/^(object|ERR_CANNOT_SUSPEND)$/)]);
+    }
   });
 });
