@@ -93,6 +93,30 @@ describeFibers("inside a vm script with a timeout", () => {
   });
 });
 
+describeFibers("inside a module of vm", () => {
+  it("a blocking call does not suspend: V8 would abort when somebody else evaluates what imports it", async () => {
+    const program = `
+      const vm = require("node:vm");
+      const { sleep, spawn, wait } = require("runtime");
+      const outcomes = [];
+      const f = () => { try { sleep(5); outcomes.push("suspended"); } catch (error) { outcomes.push(error.code); } };
+      const context = vm.createContext({ f });
+      (async () => {
+        const made = new vm.SyntheticModule(["x"], function () { f(); this.setExport("x", 1); }, { context });
+        await made.link(() => {});
+        for (let i = 0; i < 2; i++) {
+          const module = new vm.SourceTextModule("import { x } from 'made'; f(); export default x", { context });
+          await module.link(() => made);
+          spawn(() => { wait(module.evaluate()); outcomes.push(module.namespace.default); });
+        }
+      })();
+      process.on("exit", () => console.log(outcomes.join()));`;
+    const refused = "ERR_CANNOT_SUSPEND";
+    const flags = ["--experimental-vm-modules", "--no-warnings"];
+    expect(await run(program, { flags })).toEqual(printing([refused, refused, refused, 1, 1].join()));
+  });
+});
+
 describeFibers("inside a parser that calls back synchronously", () => {
   // An HTTP parser is fed from within a fiber, through a socket of the program's own: its callbacks run on this stack.
   it("fibers that cross do not crash the process: the handler is refused to suspend, and can answer", async () => {
