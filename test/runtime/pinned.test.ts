@@ -23,6 +23,28 @@ describeFibers("inside JSON.stringify", () => {
   });
 });
 
+describeFibers("inside the %j of a format", () => {
+  it.each([
+    ["util.format", `require("node:util").format("%j", value)`],
+    ["util.formatWithOptions", `require("node:util").formatWithOptions({}, "%j", value)`],
+    ["console.log", `console.log("%j", value)`],
+  ])("fibers that cross do not crash the process: %s", async (_, call) => {
+    const program = `
+      const { sleep, spawn } = require("runtime");
+      process.stdout.write = () => true;
+      for (let i = 0; i < 20; i++) {
+        spawn(() => {
+          for (let k = 0; k < 5; k++) {
+            const value = { toJSON() { try { sleep((i * 7 + k) % 5); } catch (error) { process.exitCode = error.code === "ERR_CANNOT_SUSPEND" ? 5 : 6; } } };
+            ${call};
+          }
+        });
+      }`;
+    const code = process.versions.v8.startsWith("12.") ? 5 : 0;
+    expect(await run(program)).toEqual({ code, signal: null, stdout: "", stderr: "" });
+  });
+});
+
 describeFibers("inside Error.prepareStackTrace", () => {
   it("nothing suspends: it is called for every error, in other fibers, too", async () => {
     const program = `
