@@ -567,15 +567,37 @@ export function holdingContexts(fn: () => unknown): unknown {
 function main(): void {
   if (retireFailed()) stacks.rest();
   while (!leases.cooling) {
-    retireCurrent(false, call());
+    if (abortsOnUncaught) callAndCatch();
+    else retireCurrent(false, call());
     stacks.rest();
   }
+}
+
+/** V8 then aborts the process where something is thrown that no JavaScript on the stack catches, as `main` does not. */
+const abortsOnUncaught = [...process.execArgv, process.env.NODE_OPTIONS ?? ""].some((options) =>
+  /(^|\s)--abort[-_]on[-_]uncaught[-_]exception/.test(options),
+);
+
+function callAndCatch(): void {
+  let outcome: unknown;
+  try {
+    outcome = call();
+  } catch (error) {
+    if (currentGoesUncaught(error)) throw error;
+    retireCurrent(true, error);
+    return;
+  }
+  retireCurrent(false, outcome);
+}
+
+function currentGoesUncaught(error: unknown): boolean {
+  return !(error instanceof FiberExit) && (current as Coroutine).goesUncaught(error);
 }
 
 function failed(error: unknown): boolean {
   const coroutine = current as Coroutine;
   coroutine.failure = { error };
-  coroutine.told = !(error instanceof FiberExit) && coroutine.goesUncaught(error);
+  coroutine.told = currentGoesUncaught(error);
   if (coroutine.told) {
     coroutine.pinned++; // for good
     coroutine.pinnedBy = "while its failure is reported";

@@ -11,6 +11,7 @@ export class Load {
   /** Who loads it. Not the fiber itself, which is to be unwound when it is garbage. */
   readonly #record: FiberRecord;
   readonly #line = new Line();
+  #ended = false;
 
   constructor(record: FiberRecord) {
     this.#record = record;
@@ -22,7 +23,8 @@ export class Load {
 
   /** Whether it will not go on before `record`'s fiber does: a cycle of modules, through one fiber or several. */
   isHeldUpBy(record: FiberRecord): boolean {
-    for (let load: Load | undefined = this; load !== undefined; load = awaited.get(load.#record)) {
+    // Who waits for one that has ended goes on at its next turn.
+    for (let load: Load | undefined = this; load !== undefined && !load.#ended; load = awaited.get(load.#record)) {
       if (load.#record === record) return true;
     }
     return false;
@@ -39,6 +41,7 @@ export class Load {
   }
 
   end(): void {
+    this.#ended = true;
     this.#record.loading--;
     this.#line.serveAll();
   }

@@ -9,12 +9,14 @@ type Wrapper = (exports: Exports, require: NodeJS.Require, module: object, filen
 
 const main = path.join(__dirname, "main.js");
 const kept = path.join(__dirname, `main.${process.version}-${process.platform}-${process.arch}.cache`);
+/** V8 keeps the file's name, too, and names it in stack traces: after a move it would be another's. */
+const place = Buffer.from(`\0${main}`);
 const { wrap } = Module as unknown as { wrap(source: string): string };
 
 /** What the bundle exports. */
 export function loadMain(): Exports {
   // Node's own loader has to see it for source maps.
-  const cachedData = (process as { sourceMapsEnabled?: boolean }).sourceMapsEnabled ? undefined : read(kept);
+  const cachedData = (process as { sourceMapsEnabled?: boolean }).sourceMapsEnabled ? undefined : keptHere();
   const source = cachedData && read(main);
   return source ? run(compile(source, cachedData)) : require("./main.js");
 }
@@ -24,8 +26,15 @@ export function keepCompiled(use: (exports: Exports) => void): void {
   const script = compile(fs.readFileSync(main));
   use(run(script));
   const own = `${kept}.${process.pid}`;
-  fs.writeFileSync(own, script.createCachedData());
+  fs.writeFileSync(own, Buffer.concat([script.createCachedData(), place]));
   fs.renameSync(own, kept); // another process may read it at any time
+}
+
+/** What was kept, if that was here. */
+function keptHere(): Buffer | undefined {
+  const content = read(kept);
+  const end = (content?.length ?? 0) - place.length;
+  return content?.subarray(end).equals(place) ? content.subarray(0, end) : undefined;
 }
 
 function read(file: string): Buffer | undefined {

@@ -2,6 +2,7 @@
 import { forgoFibers } from "../coroutine";
 import { guardAddons } from "./addons";
 import { guardArrayJoin } from "./array-join";
+import { guardAsyncExit } from "./async-exit";
 import { guardAsyncScopes } from "./async-scope";
 import { guardExit } from "./exit";
 import { guardIds } from "./ids";
@@ -24,6 +25,7 @@ export function installGuards(): void {
     return;
   }
   guardAsyncScopes();
+  guardAsyncExit();
   guardArrayJoin();
   guardModules();
   guardAddons();

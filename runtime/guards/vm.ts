@@ -1,7 +1,8 @@
-// vm scripts with a timeout, or that break on SIGINT.
+// vm scripts with a timeout, or that break on SIGINT, and modules of vm.
 //
 // Node runs a watchdog for the time of the call, which terminates whatever JavaScript the thread then executes. A fiber
-// that suspended inside would hand that fate to the hub, or to another fiber.
+// that suspended inside would hand that fate to the hub, or to another fiber. And V8
+// aborts the process when a module is evaluated, or one that imports it, in the middle of its evaluation.
 import vm = require("node:vm");
 
 import { current, pinned } from "../coroutine";
@@ -31,5 +32,16 @@ export function guardVm(): void {
   guard(vm.Script.prototype, "runInThisContext", 0);
   guard(vm.Script.prototype, "runInContext", 1);
   const { SourceTextModule } = vm as { SourceTextModule?: { prototype: object } };
-  if (SourceTextModule) guard(Object.getPrototypeOf(SourceTextModule.prototype), "evaluate", 0);
+  if (SourceTextModule) guardModules(Object.getPrototypeOf(SourceTextModule.prototype));
+}
+
+function guardModules(prototype: object): void {
+  replace(
+    prototype,
+    "evaluate",
+    (evaluate) =>
+      function (this: unknown, ...args: unknown[]) {
+        return pinned("inside a module of vm", () => Reflect.apply(evaluate, this, args));
+      },
+  );
 }

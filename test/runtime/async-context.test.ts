@@ -105,6 +105,27 @@ describeFibers("AsyncLocalStorage in a fiber", () => {
     expect([other, hub]).toEqual(["other", "hub"]);
   });
 
+  it("exit: leaves others theirs while the fiber is suspended inside, and they do not bring its own back", async () => {
+    const storage = new AsyncLocalStorage<string>();
+    const gate = deferred();
+    const [exited, other] = storage.run("outer", () => [
+      spawn(() =>
+        storage.exit(() => {
+          wait(gate.promise);
+          return storage.getStore();
+        }),
+      ),
+      spawn(() => {
+        const before = storage.getStore();
+        const inner = storage.run("inner", () => storage.getStore());
+        gate.resolve();
+        sleep(1);
+        return [before, inner, storage.getStore()];
+      }),
+    ]);
+    expect([await exited, await other]).toEqual([undefined, ["outer", "inner", "outer"]]);
+  });
+
   it("is each fiber's own when many take turns", async () => {
     const storage = new AsyncLocalStorage<number>();
     const fibers = Array.from({ length: 100 }, (_, i) =>

@@ -63,19 +63,37 @@ describe("what V8 has kept of the compiled bundle", () => {
     const bytes = readFileSync(file);
     const main = path.join(copy, "dist", "main.js");
     const source = readFileSync(main, "utf8");
+    const end = bytes.subarray(bytes.lastIndexOf(0)); // tells where it was made
     for (const broken of [
       bytes.subarray(0, bytes.length / 2),
       Buffer.alloc(0),
       Buffer.from("no cache"),
       Buffer.alloc(1 << 16),
     ]) {
-      writeFileSync(file, broken);
+      writeFileSync(file, Buffer.concat([broken, end]));
       expect(node("-e", program)).toBe("kept true true");
+      writeFileSync(file, broken);
+      expect(node("-e", program)).toBe("compiled true true");
     }
     writeFileSync(file, bytes);
     writeFileSync(main, `${source}\n;`);
     expect(node("-e", program)).toBe("kept true true");
     writeFileSync(main, source);
+  });
+
+  it("is left aside where the package was moved to: it names the files that it was made of", () => {
+    keep();
+    const moved = mkdtempSync(path.join(tmpdir(), "runtime-moved-"));
+    try {
+      cpSync(copy, moved, { recursive: true });
+      const failing = `
+        try { require("${moved}/dist/index.js").spawn(5); } catch (error) {
+          console.log(error.stack.includes("${moved}/dist/main.js"), error.stack.includes("${copy}/"));
+        }`;
+      expect(node("-e", failing)).toBe("true false");
+    } finally {
+      rmSync(moved, { recursive: true });
+    }
   });
 
   it("is of functions that import, and that tell where they are", () => {

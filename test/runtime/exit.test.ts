@@ -120,6 +120,29 @@ describeFibers("an uncaught error", () => {
     expect(await run(program, { flags: ["--abort-on-uncaught-exception"] })).toEqual(printing("ended"));
   });
 
+  it("that is to abort the process is none that ends a fiber, which others hear of", async () => {
+    const program = `
+      const { sleep, spawn, wait } = require("runtime");
+      const fails = spawn(() => { throw new Error("of its own"); });
+      const waits = spawn(() => wait(Promise.reject(new Error("of what it waited for"))));
+      const killed = spawn(() => [2, 1].sort(() => { sleep(1e8); }));
+      spawn(() => { sleep(5); killed.kill(); });
+      const outcomes = [fails, waits, killed].map((fiber) => fiber.then(() => "ended", ({ message }) => message));
+      Promise.all(outcomes).then((all) => console.log(all.join()));`;
+    const expected = printing("of its own,of what it waited for,ended");
+    expect(await run(program, { flags: ["--abort-on-uncaught-exception"] })).toEqual(expected);
+  });
+
+  it("that is to abort the process does, also out of a listener that has suspended", async () => {
+    const program = `
+      const { sleep } = require("runtime");
+      require("runtime/patch");
+      setTimeout(() => { sleep(1); throw new Error("thrown"); }, 1);`;
+    const { signal, stderr } = await run(program, { flags: ["--abort-on-uncaught-exception"] });
+    expect(["SIGTRAP", "SIGILL", "SIGABRT"]).toContain(signal);
+    expect(stderr).toContain("Uncaught Error: thrown");
+  });
+
   it("on the hub that is handled lets the fibers go on", async () => {
     const program = `
       const { sleep, spawn } = require("runtime");

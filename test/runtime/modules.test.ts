@@ -142,6 +142,18 @@ describeFibers("require() in a fiber", () => {
     });
   });
 
+  it("takes no cycle for what one was a moment ago: a module that the other waited for has ended", async () => {
+    const program = `
+      const { spawn } = require("runtime");
+      spawn(() => { require("./first.cjs"); console.log(require("./second.cjs").loaded); });
+      spawn(() => require("./second.cjs"));`;
+    const files = {
+      "first.cjs": `require("runtime").sleep(2);`,
+      "second.cjs": `require("./first.cjs"); exports.loaded = true;`,
+    };
+    expect(await run(program, { files })).toEqual(printing("true"));
+  });
+
   it("evaluates a module again for the next in line when it has failed", async () => {
     const program = `
       const { spawn } = require("runtime");

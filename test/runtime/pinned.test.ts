@@ -23,6 +23,28 @@ describeFibers("inside JSON.stringify", () => {
   });
 });
 
+describeFibers("inside the %j of a format", () => {
+  it.each([
+    ["util.format", `require("node:util").format("%j", value)`],
+    ["util.formatWithOptions", `require("node:util").formatWithOptions({}, "%j", value)`],
+    ["console.log", `console.log("%j", value)`],
+  ])("fibers that cross do not crash the process: %s", async (_, call) => {
+    const program = `
+      const { sleep, spawn } = require("runtime");
+      process.stdout.write = () => true;
+      for (let i = 0; i < 20; i++) {
+        spawn(() => {
+          for (let k = 0; k < 5; k++) {
+            const value = { toJSON() { try { sleep((i * 7 + k) % 5); } catch (error) { process.exitCode = error.code === "ERR_CANNOT_SUSPEND" ? 5 : 6; } } };
+            ${call};
+          }
+        });
+      }`;
+    const code = process.versions.v8.startsWith("12.") ? 5 : 0;
+    expect(await run(program)).toEqual({ code, signal: null, stdout: "", stderr: "" });
+  });
+});
+
 describeFibers("inside Error.prepareStackTrace", () => {
   it("nothing suspends: it is called for every error, in other fibers, too", async () => {
     const program = `
@@ -90,6 +112,30 @@ describeFibers("inside a vm script with a timeout", () => {
         sleep(1);
       });`;
     expect(await run(program)).toEqual(printing("ERR_SCRIPT_EXECUTION_TIMEOUT", "the other fiber ended"));
+  });
+});
+
+describeFibers("inside a module of vm", () => {
+  it("a blocking call does not suspend: V8 would abort when somebody else evaluates what imports it", async () => {
+    const program = `
+      const vm = require("node:vm");
+      const { sleep, spawn, wait } = require("runtime");
+      const outcomes = [];
+      const f = () => { try { sleep(5); outcomes.push("suspended"); } catch (error) { outcomes.push(error.code); } };
+      const context = vm.createContext({ f });
+      (async () => {
+        const made = new vm.SyntheticModule(["x"], function () { f(); this.setExport("x", 1); }, { context });
+        await made.link(() => {});
+        for (let i = 0; i < 2; i++) {
+          const module = new vm.SourceTextModule("import { x } from 'made'; f(); export default x", { context });
+          await module.link(() => made);
+          spawn(() => { wait(module.evaluate()); outcomes.push(module.namespace.default); });
+        }
+      })();
+      process.on("exit", () => console.log(outcomes.join()));`;
+    const refused = "ERR_CANNOT_SUSPEND";
+    const flags = ["--experimental-vm-modules", "--no-warnings"];
+    expect(await run(program, { flags })).toEqual(printing([refused, refused, refused, 1, 1].join()));
   });
 });
 
