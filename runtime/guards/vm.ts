@@ -1,8 +1,8 @@
 // vm scripts with a timeout, or that break on SIGINT, and modules of vm.
 //
 // Node runs a watchdog for the time of the call, which terminates whatever JavaScript the thread then executes. A fiber
-// that suspended inside would hand that fate to the hub, or to another fiber. And V8
-// aborts the process when a module is evaluated, or one that imports it, in the middle of its evaluation.
+// that suspended inside would hand that fate to the hub, or to another fiber. And V8 aborts the process when a module is
+// evaluated, or one that imports it, in the middle of its evaluation.
 import vm = require("node:vm");
 
 import { current, pinned } from "../coroutine";
