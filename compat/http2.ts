@@ -4,6 +4,7 @@ import type { Http2ServerResponse } from "node:http2";
 
 import { isLoaded } from "../runtime/builtins";
 import { streamDestroyed } from "../runtime/park/operations/streams";
+import { noteGone } from "./clients";
 import { type Manner, serverManner } from "./emitters";
 import type { Define, ModulePatch } from "./patching";
 import { endSync, writeSync } from "./stream";
@@ -20,8 +21,12 @@ declare module "http2" {
 let pending: Define | null = null;
 
 /** Node's own keeps that to itself: a response whose stream is gone takes what it is given, or never says that it ended. */
-function checkStream({ stream }: Http2ServerResponse, method: string): void {
-  if (stream.destroyed && !stream.writableFinished) throw stream.errored ?? streamDestroyed(method);
+function checkStream(response: Http2ServerResponse, method: string): void {
+  const { stream } = response;
+  if (!stream.destroyed || stream.writableFinished) return;
+  const error = stream.errored ?? streamDestroyed(method);
+  noteGone(response, error);
+  throw error;
 }
 
 function writeResponse(this: Http2ServerResponse, ...args: Parameters<typeof writeSync>): void {

@@ -393,13 +393,15 @@ describeFibers("http2", () => {
     process.on("uncaughtExceptionMonitor", hear);
     const client = await session(server);
     for (const path of Object.keys(handlers)) {
-      const req = client.request({ ":method": "POST", ":path": path });
-      req.on("error", () => {});
-      await once(server, "stream");
-      await new Promise((resolve) => setTimeout(resolve, 20)); // until it waits
-      req.close(http2.constants.NGHTTP2_CANCEL);
+      for (const code of [http2.constants.NGHTTP2_CANCEL, http2.constants.NGHTTP2_INTERNAL_ERROR]) {
+        const req = client.request({ ":method": "POST", ":path": path });
+        req.on("error", () => {});
+        await once(server, "stream");
+        await new Promise((resolve) => setTimeout(resolve, 20)); // until it waits
+        req.close(code);
+      }
     }
-    await until(() => ended === 2);
+    await until(() => ended === 4);
     expect(await all(client.request({ ":path": "/" }))).toBe("next");
     process.off("uncaughtExceptionMonitor", hear);
     expect(uncaught).toEqual([]);
