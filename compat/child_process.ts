@@ -17,8 +17,7 @@ import { blockLikeNode, type Waiter } from "../runtime/block";
 import { type Expiry, expire } from "../runtime/clock";
 import { canBlock, canSuspend } from "../runtime/coroutine";
 import type { AnyFunction } from "../runtime/disguise";
-import { fiberOnly } from "../runtime/errors";
-import { blockWithin, checkLimit, EXPIRED, type Limit, signalOf, timeoutOf } from "../runtime/limit";
+import { blockWithin, checkLimit, EXPIRED, type Limit, sleepOf, timeoutOf } from "../runtime/limit";
 import { heed } from "../runtime/park/operations/streams";
 import { Timeout } from "../runtime/sync/timeout";
 import { callBackInFiber } from "./callbacks";
@@ -270,7 +269,7 @@ function waitSync(
 ): { code: number | null; signal: NodeJS.Signals | null } {
   checkLimit(limit, "limit");
   if (this.exitCode === null && this.signalCode === null) {
-    if (!canBlock()) return endWithin(this, limit);
+    if (!canBlock()) return endOf(this, sleepOf(limit));
     const end = blockWithin<void>(limit, (waiter) => {
       const stop = heed(this, {
         exit: () => {
@@ -288,11 +287,6 @@ function waitSync(
   }
   if (this.exitCode !== null && this.exitCode < 0) throw spawnError(this.exitCode, "spawn", this);
   return { code: this.exitCode, signal: this.signalCode };
-}
-
-function endWithin(child: childProcess.ChildProcess, limit: Limit): ReturnType<typeof endOf> {
-  if (signalOf(limit)) throw fiberOnly("limit.signal");
-  return endOf(child, timeoutOf(limit));
 }
 
 export const childProcessPatch: ModulePatch = {

@@ -6,8 +6,8 @@ import { inspect } from "node:util";
 import { block, refusal, withFiberStack } from "../runtime/block";
 import { canBlock } from "../runtime/coroutine";
 import type { AnyFunction } from "../runtime/disguise";
-import { fiberOnly, invalidArgument } from "../runtime/errors";
-import { checkLimit, type Limit, signalOf, timeoutOf } from "../runtime/limit";
+import { invalidArgument } from "../runtime/errors";
+import { checkLimit, type Limit, sleepOf } from "../runtime/limit";
 import { heed } from "../runtime/park/operations/streams";
 import { bindNow } from "./bind-now";
 import { isUnbound } from "./dgram-state";
@@ -287,9 +287,9 @@ function receiveDirectly(socket: Socket, limit: Limit): Datagram {
     if (mailbox) return mailbox.take(limit);
     throw refusal();
   }
-  if (signalOf(limit)) throw fiberOnly("limit.signal");
+  const ms = sleepOf(limit);
   Mailbox.of(socket); // for what comes between two calls
-  return direct.receive(timeoutOf(limit));
+  return direct.receive(ms);
 }
 
 function stateOf(socket: Socket): "bound" | "unbound" | "closed" {

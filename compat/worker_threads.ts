@@ -4,8 +4,7 @@ import type { MessagePort, Worker } from "node:worker_threads";
 import { refusal } from "../runtime/block";
 import { canBlock } from "../runtime/coroutine";
 import type { AnyFunction } from "../runtime/disguise";
-import { fiberOnly } from "../runtime/errors";
-import { checkLimit, type Limit, signalOf, timeoutOf } from "../runtime/limit";
+import { checkLimit, type Limit, sleepOf } from "../runtime/limit";
 import { getsFiber } from "../runtime/listener";
 import { poll } from "../runtime/park/poll";
 import { isDetached } from "../runtime/park/ports";
@@ -102,9 +101,9 @@ function receiveParked(
   if (kept) return kept.value;
   // The port is Node's, whose name for it is not known here; or the program's own listeners wait for its messages.
   if (port === null || source.listenerCount("message") > (inbox ? 1 : 0)) throw refusal();
-  if (signalOf(limit)) throw fiberOnly("limit.signal");
+  const ms = sleepOf(limit);
   const { receiveMessageOnPort } = require("node:worker_threads") as typeof import("node:worker_threads");
-  const got = poll(timeoutOf(limit), () => {
+  const got = poll(ms, () => {
     // For a port that was transferred, or that emits "close", receiveMessageOnPort crashes the process.
     if (isDetached(port)) throw ended();
     return receiveMessageOnPort(port);

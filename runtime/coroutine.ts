@@ -7,6 +7,7 @@
 import { AsyncResource, executionAsyncId } from "node:async_hooks";
 import { noticeLoads } from "./builtins";
 import { isPreparingStackTrace } from "./call-sites";
+import type { AnyFunction } from "./disguise";
 import { enterDomains, isInDomain, leaveDomains } from "./domains";
 import { cannotSuspend, FiberExit, invalidArgument, noFibers } from "./errors";
 import { drain, type Runnable, raise, schedule, takeNext, waiting } from "./hub";
@@ -485,6 +486,13 @@ export function pinned<T>(why: string, fn: () => T): T {
     coroutine.pinned--;
     coroutine.pinnedBy = before;
   }
+}
+
+/** A function that calls `fn` so, with the same arguments. */
+export function inOneGo(fn: AnyFunction, why: string): AnyFunction {
+  return function (this: unknown, ...args: unknown[]) {
+    return current === null ? Reflect.apply(fn, this, args) : pinned(why, () => Reflect.apply(fn, this, args));
+  };
 }
 
 // In the async context of what runs there, and out of the domains that the running stack is in.

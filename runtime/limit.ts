@@ -3,7 +3,7 @@
 import { throwIfAborted, whenAborted } from "./abort";
 import { block, type Waiter } from "./block";
 import { expire } from "./clock";
-import { AbortError, checkDuration, invalidArgument } from "./errors";
+import { AbortError, checkDuration, fiberOnly, invalidArgument } from "./errors";
 
 export interface LimitOptions {
   /** Milliseconds. Default: Infinity, without end. */
@@ -50,6 +50,15 @@ function checkOptions(limit: unknown, name: string): void {
 export function timeoutOf(limit: Limit): number {
   if (typeof limit === "number") return limit;
   return (isSignal(limit) ? undefined : limit.timeout) ?? Number.POSITIVE_INFINITY;
+}
+
+/**
+ * The same for a thread that is to sleep, which no signal can wake.
+ * @throws ERR_NOT_IN_FIBER if it has a signal
+ */
+export function sleepOf(limit: Limit): number {
+  if (signalOf(limit)) throw fiberOnly("limit.signal");
+  return timeoutOf(limit);
 }
 
 /** Its signal. */

@@ -2,8 +2,8 @@
 import type { RemoteInfo, Socket, SocketOptions } from "node:dgram";
 import type { AddressInfo } from "node:net";
 
-import { fiberOnly, parkedObject } from "../../runtime/errors";
-import { type Limit, signalOf, timeoutOf } from "../../runtime/limit";
+import { parkedObject } from "../../runtime/errors";
+import { type Limit, sleepOf } from "../../runtime/limit";
 import { newHandle, park, parkChecked, parkRelease, parkWithin } from "../../runtime/park/park";
 import { isUnbound, stateOf } from "../dgram-state";
 import { connectionSettings } from "./sending";
@@ -103,8 +103,7 @@ export function sendParked(socket: Socket, args: unknown[], check: () => void): 
 
 /** The next datagram. @throws Timeout */
 export function receiveParked(socket: Socket, limit: Limit): { msg: Buffer; rinfo: RemoteInfo } {
-  if (signalOf(limit)) throw fiberOnly("limit.signal");
-  return parkWithin(timeoutOf(limit), "dgram.receive", handleOf(socket));
+  return parkWithin(sleepOf(limit), "dgram.receive", handleOf(socket));
 }
 
 function refusedUse(use: string): Error {

@@ -4,7 +4,7 @@ import net = require("node:net");
 import type { Server as SecureServer, TlsOptions } from "node:tls";
 
 import { fiberOnly } from "../../runtime/errors";
-import { type Limit, signalOf, timeoutOf } from "../../runtime/limit";
+import { type Limit, sleepOf } from "../../runtime/limit";
 import { newHandle, parkChecked, parkRelease, parkWithin } from "../../runtime/park/park";
 import { sendable } from "../../runtime/park/portable";
 import { parkedSecureSocket } from "./secure-socket";
@@ -87,8 +87,8 @@ function closeParked(this: net.Server, callback?: (error?: Error) => void): net.
  * @throws Timeout
  */
 export function acceptParked(server: net.Server, limit: Limit): net.Socket {
-  if (signalOf(limit)) throw fiberOnly("limit.signal");
-  const open = (socket: number) => parkWithin<never>(timeoutOf(limit), "net.accept", parked.get(server), socket);
+  const ms = sleepOf(limit);
+  const open = (socket: number) => parkWithin<never>(ms, "net.accept", parked.get(server), socket);
   return isSecure(server)
     ? parkedSecureSocket(open, server as net.ServerOpts)
     : new ParkedSocket(open, server as net.ServerOpts);

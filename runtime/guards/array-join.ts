@@ -3,7 +3,7 @@
 // V8 keeps the arrays that are being joined, to notice cycles, in one list for all stacks. Two fibers that suspend in an
 // element's toString and come back in another order abort the process; and two that join one array take each other for
 // a cycle. So in a fiber arrays with objects in them are joined here, with a list for each fiber.
-import { type Coroutine, current, currentRoot, pinned } from "../coroutine";
+import { type Coroutine, current, currentRoot, inOneGo } from "../coroutine";
 import { replace } from "../disguise";
 
 /** What each fiber is joining. */
@@ -55,14 +55,6 @@ export function guardArrayJoin(): void {
   );
   const why = "inside toLocaleString of an array";
   for (const prototype of [Array.prototype, Object.getPrototypeOf(Uint8Array.prototype)]) {
-    replace(
-      prototype,
-      "toLocaleString",
-      (localize) =>
-        function (this: unknown, ...args: unknown[]) {
-          if (current === null) return Reflect.apply(localize, this, args);
-          return pinned(why, () => Reflect.apply(localize, this, args));
-        },
-    );
+    replace(prototype, "toLocaleString", (localize) => inOneGo(localize, why));
   }
 }

@@ -6,13 +6,13 @@
 import Module = require("node:module");
 import util = require("node:util");
 
-import { current, pinned } from "../coroutine";
+import { inOneGo } from "../coroutine";
 import { type AnyFunction, replace } from "../disguise";
 
 export function guardJson(): void {
   if (!process.versions.v8.startsWith("12.")) return;
-  replace(JSON, "stringify", inOneGo);
-  replace(process, "send", inOneGo);
+  replace(JSON, "stringify", (stringify) => inOneGo(stringify, why));
+  replace(process, "send", (send) => inOneGo(send, why));
   replace(util, "format", (format) => inOneGoIfJson(format, 0));
   replace(util, "formatWithOptions", (format) => inOneGoIfJson(format, 1));
   Module.syncBuiltinESMExports();
@@ -23,16 +23,9 @@ export function guardJson(): void {
 
 const why = "inside JSON.stringify, on this version of V8";
 
-function inOneGo(stringify: AnyFunction): AnyFunction {
-  return function (this: unknown, ...args: unknown[]) {
-    if (current === null) return Reflect.apply(stringify, this, args);
-    return pinned(why, () => Reflect.apply(stringify, this, args));
-  };
-}
-
 /** Of functions that take a format: only %j makes JSON. */
 function inOneGoIfJson(print: AnyFunction, formatAt: number): AnyFunction {
-  const printJson = inOneGo(print);
+  const printJson = inOneGo(print, why);
   return function (this: unknown, ...args: unknown[]) {
     const format = args[formatAt];
     return Reflect.apply(typeof format === "string" && format.includes("%j") ? printJson : print, this, args);

@@ -5,7 +5,7 @@
 // rows from the other's result. In the function of a transaction, all that others write meanwhile would belong to it,
 // and be rolled back with it. (The functions of an addon have a guard of their own, addons.ts.)
 import { noticeLoads, onceLoaded } from "../builtins";
-import { pinned } from "../coroutine";
+import { inOneGo } from "../coroutine";
 import { type AnyFunction, disguise, replace } from "../disguise";
 import { guardPrototype } from "./addons";
 
@@ -56,12 +56,7 @@ export function guardTransactions(module: NodeJS.Module): void {
   const original = module.exports as AnyFunction;
   module.exports = disguise(function (this: unknown, ...args: unknown[]) {
     const [fn, ...rest] = args;
-    return Reflect.apply(original, this, [typeof fn === "function" ? inOneGo(fn as AnyFunction) : fn, ...rest]);
+    const whole = typeof fn === "function" ? inOneGo(fn as AnyFunction, "inside a transaction of better-sqlite3") : fn;
+    return Reflect.apply(original, this, [whole, ...rest]);
   }, original);
-}
-
-function inOneGo(fn: AnyFunction): AnyFunction {
-  return function (this: unknown, ...args) {
-    return pinned("inside a transaction of better-sqlite3", () => Reflect.apply(fn, this, args));
-  };
 }

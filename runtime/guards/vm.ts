@@ -5,8 +5,8 @@
 // evaluated, or one that imports it, in the middle of its evaluation.
 import vm = require("node:vm");
 
-import { current, pinned } from "../coroutine";
-import { replace } from "../disguise";
+import { inOneGo } from "../coroutine";
+import { type AnyFunction, replace } from "../disguise";
 
 interface RunOptions {
   timeout?: unknown;
@@ -14,34 +14,19 @@ interface RunOptions {
 }
 
 export function guardVm(): void {
-  const guard = (target: object, key: string, optionsAt: number) =>
-    replace(
-      target,
-      key,
-      (run) =>
-        function (this: unknown, ...args: unknown[]) {
-          const options = args[optionsAt] as RunOptions | undefined;
-          if (current === null || !(options?.timeout !== undefined || options?.breakOnSigint)) {
-            return Reflect.apply(run, this, args);
-          }
-          return pinned("inside a vm script that is watched for its time or for SIGINT", () =>
-            Reflect.apply(run, this, args),
-          );
-        },
-    );
-  guard(vm.Script.prototype, "runInThisContext", 0);
-  guard(vm.Script.prototype, "runInContext", 1);
+  replace(vm.Script.prototype, "runInThisContext", (run) => inOneGoIfWatched(run, 0));
+  replace(vm.Script.prototype, "runInContext", (run) => inOneGoIfWatched(run, 1));
   const { SourceTextModule } = vm as { SourceTextModule?: { prototype: object } };
-  if (SourceTextModule) guardModules(Object.getPrototypeOf(SourceTextModule.prototype));
+  if (!SourceTextModule) return;
+  const { prototype } = SourceTextModule;
+  replace(Object.getPrototypeOf(prototype), "evaluate", (evaluate) => inOneGo(evaluate, "inside a module of vm"));
 }
 
-function guardModules(prototype: object): void {
-  replace(
-    prototype,
-    "evaluate",
-    (evaluate) =>
-      function (this: unknown, ...args: unknown[]) {
-        return pinned("inside a module of vm", () => Reflect.apply(evaluate, this, args));
-      },
-  );
+function inOneGoIfWatched(run: AnyFunction, optionsAt: number): AnyFunction {
+  const watched = inOneGo(run, "inside a vm script that is watched for its time or for SIGINT");
+  return function (this: unknown, ...args: unknown[]) {
+    const options = args[optionsAt] as RunOptions | undefined;
+    const isWatched = options?.timeout !== undefined || options?.breakOnSigint;
+    return Reflect.apply(isWatched ? watched : run, this, args);
+  };
 }

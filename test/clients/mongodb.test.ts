@@ -15,6 +15,26 @@ interface Account {
 
 const MAX = 10;
 
+const numbered = (count: number): Account[] => Array.from({ length: count }, (_, i) => ({ _id: `${i}`, cents: i }));
+
+/** The same of either server. */
+function itThrows(collection: () => Blocking<RawCollection<Account>>): void {
+  it("throws the server's errors where they were called for, and goes on", async () => {
+    const accounts = collection();
+    const caught = await spawn(function theCaller() {
+      accounts.insertOne({ _id: "a", cents: 1 });
+      try {
+        accounts.insertOne({ _id: "a", cents: 2 });
+        return null;
+      } catch (error) {
+        return { error: error as Error, found: accounts.findOne({ _id: "a" }) };
+      }
+    });
+    expect(caught).toEqual({ error: expect.objectContaining({ code: 11000 }), found: { _id: "a", cents: 1 } });
+    expect(caught?.error.stack).toContain("theCaller");
+  });
+}
+
 // The driver is the real one, on real sockets; its server is a stand-in: of those that it speaks to, no archive has one.
 describeFibers("mongodb", () => {
   let server: MongoServer;
@@ -34,9 +54,6 @@ describeFibers("mongodb", () => {
     await server.close();
   });
 
-  const fill = (count: number) =>
-    accounts.insertMany(Array.from({ length: count }, (_, i) => ({ _id: `${i}`, cents: i })));
-
   it("connects, writes and finds in blocking style, with plain data", async () => {
     const [inserted, found, none] = await spawn(() => {
       client.connect();
@@ -53,7 +70,7 @@ describeFibers("mongodb", () => {
 
   it("iterates over a cursor in blocking style, batch by batch", async () => {
     const sums = await spawn(() => {
-      fill(250);
+      accounts.insertMany(numbered(250));
       const cursor = accounts.find({}, { batchSize: 20 });
       let sum = 0;
       for (const { cents } of cursor as unknown as Iterable<Account>) sum += cents;
@@ -75,19 +92,7 @@ describeFibers("mongodb", () => {
     expect(server.mostConnections).toBeLessThanOrEqual(MAX + 2); // and two that watch the server
   });
 
-  it("throws the server's errors where they were called for, and goes on", async () => {
-    const caught = await spawn(function theCaller() {
-      accounts.insertOne({ _id: "a", cents: 1 });
-      try {
-        accounts.insertOne({ _id: "a", cents: 2 });
-        return null;
-      } catch (error) {
-        return { error: error as Error, found: accounts.findOne({ _id: "a" }) };
-      }
-    });
-    expect(caught).toEqual({ error: expect.objectContaining({ code: 11000 }), found: { _id: "a", cents: 1 } });
-    expect(caught?.error.stack).toContain("theCaller");
-  });
+  itThrows(() => accounts);
 
   it("waits for a promise of the driver's own", async () => {
     const collection = raw.db("bank").collection<Account>("accounts");
@@ -158,9 +163,6 @@ describeClient("mongodb, with a server", "mongodb", (directory) => {
   });
   afterAll(() => raw.close());
 
-  const fill = (count: number) =>
-    accounts.insertMany(Array.from({ length: count }, (_, i) => ({ _id: `${i}`, cents: i })));
-
   it("writes, finds, updates and removes in blocking style", async () => {
     const outcomes = await spawn(() => [
       accounts.insertOne({ _id: "a", cents: 100 }),
@@ -182,7 +184,7 @@ describeClient("mongodb, with a server", "mongodb", (directory) => {
 
   it("iterates over cursors and aggregations, which fetch as the loop goes on", async () => {
     const sums = await spawn(() => {
-      fill(250);
+      accounts.insertMany(numbered(250));
       let sum = 0;
       for (const { cents } of accounts.find({}, { batchSize: 20 }) as unknown as Iterable<Account>) sum += cents;
       const groups = accounts.aggregate([{ $group: { _id: null, sum: { $sum: "$cents" } } }]).toArray();
@@ -203,19 +205,7 @@ describeClient("mongodb, with a server", "mongodb", (directory) => {
     });
   });
 
-  it("throws the server's errors where they were called for, and goes on", async () => {
-    const caught = await spawn(function theCaller() {
-      accounts.insertOne({ _id: "a", cents: 1 });
-      try {
-        accounts.insertOne({ _id: "a", cents: 2 });
-        return null;
-      } catch (error) {
-        return { error: error as Error, found: accounts.findOne({ _id: "a" }) };
-      }
-    });
-    expect(caught).toEqual({ error: expect.objectContaining({ code: 11000 }), found: { _id: "a", cents: 1 } });
-    expect(caught?.error.stack).toContain("theCaller");
-  });
+  itThrows(() => accounts);
 
   it("lets others query while one waits for a slow query, which can be killed or left", async () => {
     await spawn(() => accounts.insertOne({ _id: "a", cents: 1 }));

@@ -46,6 +46,17 @@ interface Answer {
   res: IncomingMessage;
 }
 
+/** What goes uncaught from now on, until the function that is returned is called, which tells it. */
+function hearUncaught(): () => unknown[] {
+  const uncaught: unknown[] = [];
+  const hear = (error: unknown) => uncaught.push(error);
+  process.on("uncaughtExceptionMonitor", hear);
+  return () => {
+    process.off("uncaughtExceptionMonitor", hear);
+    return uncaught;
+  };
+}
+
 /** Bytes without end. */
 function zeroes(): stream.Readable {
   return new stream.Readable({
@@ -252,9 +263,7 @@ function describeProtocol(name: string, { serve, request, connect }: Protocol): 
           ended.resolve();
         }
       });
-      const uncaught: unknown[] = [];
-      const hear = (error: unknown) => uncaught.push(error);
-      process.on("uncaughtExceptionMonitor", hear);
+      const uncaught = hearUncaught();
       const req = request(port, { method: "POST", headers: { "content-length": "10" } });
       req.on("error", () => {});
       req.write("half");
@@ -263,8 +272,7 @@ function describeProtocol(name: string, { serve, request, connect }: Protocol): 
       req.destroy();
       await ended.promise;
       expect((await answer(request(port))).body).toBe("next");
-      process.off("uncaughtExceptionMonitor", hear);
-      expect(uncaught).toEqual([]);
+      expect(uncaught()).toEqual([]);
     });
 
     it("lets a handler go on whose client has gone, and the next request be served", async () => {
@@ -388,9 +396,7 @@ describeFibers("http2", () => {
         ended++;
       }
     });
-    const uncaught: unknown[] = [];
-    const hear = (error: unknown) => uncaught.push(error);
-    process.on("uncaughtExceptionMonitor", hear);
+    const uncaught = hearUncaught();
     const client = await session(server);
     for (const path of Object.keys(handlers)) {
       for (const code of [http2.constants.NGHTTP2_CANCEL, http2.constants.NGHTTP2_INTERNAL_ERROR]) {
@@ -403,8 +409,7 @@ describeFibers("http2", () => {
     }
     await until(() => ended === 4);
     expect(await all(client.request({ ":path": "/" }))).toBe("next");
-    process.off("uncaughtExceptionMonitor", hear);
-    expect(uncaught).toEqual([]);
+    expect(uncaught()).toEqual([]);
   });
 
   it("tells a handler that its client has cancelled", async () => {

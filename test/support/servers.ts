@@ -180,8 +180,8 @@ function findOrInstall({ programs, packageName, script }: Recipe): Record<string
 
 function bring([program = ""]: readonly string[], script: string): Record<string, string> | null {
   try {
-    const stdio = ["ignore", "pipe", "inherit"] as const;
-    return { [program]: execFileSync(process.execPath, [script], { encoding: "utf8", stdio: [...stdio] }).trim() };
+    const printed = execFileSync(process.execPath, [script], { stdio: ["ignore", "pipe", "inherit"] });
+    return { [program]: printed.toString().trim() };
   } catch {
     return null;
   }
