@@ -22,18 +22,17 @@ type Listeners = Listener | Listener[];
 type Emitter = EventEmitter & { _events?: Record<string | symbol, Listeners | undefined> };
 
 function isPrograms(listener: Listener): boolean {
-  return isProgram(listener.listener ?? listener); // `once` wraps it
+  return isProgram(listener) || (listener.listener !== undefined && isProgram(listener.listener)); // `once` wraps it
 }
 
 function anyPrograms(listeners: Listeners): boolean {
   return typeof listeners === "function" ? isPrograms(listeners) : listeners.some(isPrograms);
 }
 
-/** The listeners of an event that must start in a fiber, if there are any. They tell an emitter what it was made for. */
-function listenersOf(emitter: Emitter, event: string | symbol): Listeners | undefined {
-  const listeners = emitter._events?.[event];
-  if (listeners === undefined || event === "newListener" || event === "removeListener") return undefined;
-  return startsFiber() && anyPrograms(listeners) ? listeners : undefined;
+/** Whether an event's listeners are to start in a fiber. */
+function startFiber(listeners: Listeners, event: string | symbol): boolean {
+  if (event === "newListener" || event === "removeListener") return false; // they tell an emitter what it was made for
+  return startsFiber() && anyPrograms(listeners);
 }
 
 /** Calls Node's listeners, and ours; a fiber, not started, for the program's. */
@@ -111,6 +110,8 @@ const backlogs = new Hidden<object, Backlog>();
  */
 export type Manner = "in order" | "each" | "work" | undefined;
 
+const nodesEmit = EventEmitter.prototype.emit;
+
 /** Has the listeners of an emitter's, or of a class's, events start in fibers. */
 export function listenInFibers<E extends EventEmitter>(
   define: Define,
@@ -122,27 +123,50 @@ export function listenInFibers<E extends EventEmitter>(
     target,
     "emit",
     () =>
-      function (this: Emitter & E, event: string | symbol) {
+      // Most events concern no fiber, and most of them nobody: what those need is short, so that V8 puts it where they come from.
+      function (this: Emitter & E, event: string | symbol, first?: unknown, second?: unknown) {
         const { emit } = EventEmitter.prototype; // as it is now: others replace it, too
-        const listeners = listenersOf(this, event);
-        // Of a request also where there are no fibers: it makes http2's responses complete.
-        const manner = listeners || event === "request" ? mannerOf(event, this) : undefined;
-        // biome-ignore lint/complexity/noArguments: most events come this way, and need no array of their own
-        if (!listeners || !manner) return Reflect.apply(emit, this, arguments as never);
-        const args: unknown[] = []; // Array.from would take ten times as long
-        // biome-ignore lint/complexity/noArguments: the same ones
-        for (let i = 0; i < arguments.length; i++) args.push(arguments[i]);
-        // In what follows, undefined tells that a listener has suspended.
-        if (manner === "each") return runListener(emit, this, args, nameOf(event)) ?? true;
-        const uncaught = isParsers(this, event, args[1]);
-        if (manner === "work" && !serverFibers.reached)
-          return serverFibers.run(emit, this, args, nameOf(event), uncaught) ?? true;
-        const before = manner === "work" ? serverFibers : backlogs.get(this);
-        if (!before) return runInOrder(this, emit, this, args, event, hold as Hold<object>, uncaught) ?? true;
-        before.add(postpone(this, event, listeners, args.slice(1)), event);
-        return true;
+        const listeners = this._events?.[event];
+        // Of a request also where there are no listeners: it makes http2's responses complete.
+        const isRequest = event === "request";
+        if (listeners === undefined && !isRequest && event !== "error" && emit === nodesEmit) return false;
+        const starts = listeners !== undefined && startFiber(listeners, event);
+        const manner = starts || isRequest ? mannerOf(event, this) : undefined;
+        // biome-ignore lint/complexity/noArguments: an array of them would have to be made
+        const given = arguments;
+        if (starts && manner) {
+          const args = [event, first, second]; // Array.from would take ten times as long
+          if (given.length < 3) args.length = given.length;
+          else for (let i = 3; i < given.length; i++) args.push(given[i]);
+          return emitInFiber(emit, this, listeners, manner, args, hold as Hold<object>);
+        }
+        // V8 knows best how to pass on arguments that it sees.
+        if (given.length === 1) return emit.call(this, event);
+        if (given.length === 2) return emit.call(this, event, first);
+        if (given.length === 3) return emit.call(this, event, first, second);
+        return Reflect.apply(emit, this, given);
       },
   );
+}
+
+function emitInFiber(
+  emit: AnyFunction,
+  emitter: Emitter,
+  listeners: Listeners,
+  manner: Manner,
+  args: unknown[],
+  hold: Hold<object> | undefined,
+): unknown {
+  const event = args[0] as string | symbol;
+  // In what follows, undefined tells that a listener has suspended.
+  if (manner === "each") return runListener(emit, emitter, args, nameOf(event)) ?? true;
+  const uncaught = isParsers(emitter, event, args[1]);
+  if (manner === "work" && !serverFibers.reached)
+    return serverFibers.run(emit, emitter, args, nameOf(event), uncaught) ?? true;
+  const before = manner === "work" ? serverFibers : backlogs.get(emitter);
+  if (!before) return runInOrder(emitter, emit, emitter, args, event, hold, uncaught) ?? true;
+  before.add(postpone(emitter, event, listeners, args.slice(1)), event);
+  return true;
 }
 
 /** Calls a listener in a fiber; if another one of the same owner's is suspended, then after that one's end. */

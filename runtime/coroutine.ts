@@ -439,10 +439,10 @@ export function continueOnTop(coroutine: Coroutine): void {
   if (coroutine.state === State.Dead && host !== null && host.state === State.Ready) continueOnTop(host);
 }
 
-/** Runs a new coroutine at once, on top of the running stack, until it first suspends; then `left` is called. */
-export function begin(coroutine: Coroutine, left?: () => void): void {
+/** Runs a new coroutine at once, on top of the running stack, until it first suspends; then `left` is called with it. */
+export function begin<C extends Coroutine>(coroutine: C, left?: (coroutine: C) => void): void {
   beginOnTop(coroutine);
-  if (coroutine.state !== State.Dead) left?.();
+  if (coroutine.state !== State.Dead) left?.(coroutine);
   if (current === null) drain();
 }
 

@@ -18,13 +18,15 @@ function isQuiet(error: unknown): boolean {
   return error instanceof Error && quiet.get(error) === true;
 }
 
+const noOptions = {};
+
 /** Runs a listener: its failure is as if the listener itself had thrown. */
 class ListenerFiber extends Fiber {
   /** Whether the emitter has gone on already: then only the process can be told. */
   away = false;
 
   constructor(listener: Listener, self: unknown, args: unknown[], name: string) {
-    super(listener, {}, self, args, newRecord(name));
+    super(listener, noOptions, self, args, newRecord(name));
   }
 
   override get implicit(): boolean {
@@ -69,10 +71,21 @@ export function runListener(
 ): unknown {
   const fiber = new ListenerFiber(listener, self, args, name);
   fiber.away = uncaught;
-  begin(fiber, () => {
-    fiber.away = true;
-    away?.(fiber);
-  });
+  return outcomeOf(fiber, away);
+}
+
+function goesAway(fiber: ListenerFiber): void {
+  fiber.away = true;
+}
+
+function outcomeOf(fiber: ListenerFiber, away?: (fiber: Fiber) => void): unknown {
+  if (away === undefined) begin(fiber, goesAway);
+  else {
+    begin(fiber, () => {
+      goesAway(fiber);
+      away(fiber);
+    });
+  }
   if (fiber.away) return undefined;
   if (!fiber.successful && !isQuiet(fiber.exception)) throw fiber.exception;
   return fiber.value;
@@ -82,7 +95,7 @@ export function runListener(
 export function runCallback(callback: Listener, self: unknown, args: unknown[], away?: (fiber: Fiber) => void): void {
   const fiber = new ListenerFiber(callback, self, args, nameOf(callback));
   fiber.away = true;
-  begin(fiber, () => away?.(fiber));
+  begin(fiber, away);
 }
 
 /** A fiber, to be started later, that calls a listener in the async context of now. An error of it will go uncaught. */
@@ -116,17 +129,15 @@ class Ceiling {
 
   /** As `runListener`; where it is reached, the caller queues. */
   run(listener: Listener, self: unknown, args: unknown[], name: string, uncaught: boolean): unknown {
+    const fiber = new ListenerFiber(listener, self, args, name);
+    fiber.away = uncaught;
+    this.#enter(fiber);
+    return outcomeOf(fiber);
+  }
+
+  #enter(fiber: Fiber): void {
     this.#active++;
-    let away = false;
-    const leaves = (fiber: Fiber) => {
-      away = true;
-      fiber.record.atEnd(this.#left);
-    };
-    try {
-      return runListener(listener, self, args, name, leaves, uncaught);
-    } finally {
-      if (!away) this.#left();
-    }
+    fiber.record.atEnd(this.#left);
   }
 
   /** Starts `fiber` when there is room for it. */
@@ -138,8 +149,7 @@ class Ceiling {
   #admit(): void {
     for (let place = this.#waiting.first; place !== null && !this.reached; place = this.#waiting.first) {
       this.#waiting.remove(place);
-      this.#active++;
-      place.value.record.atEnd(this.#left);
+      this.#enter(place.value);
       place.value.start();
     }
   }

@@ -1,10 +1,11 @@
 // Which functions are the program's: not Node's own, not V8's, not the runtime's.
 import { types } from "node:util";
 
-import { loadAddon } from "./switch";
+import { type Addon, loadAddon } from "./switch";
 
-/** What is known of scripts, by the addon's numbers for them. */
-const scripts = new Map<number, boolean>();
+/** What is known of scripts, by the addon's numbers for them; and of functions of theirs that are bound. */
+const scripts: (boolean | undefined)[] = [];
+const boundScripts: (boolean | undefined)[] = [];
 
 /** Of Node's, these make functions that call one of the program's: AsyncResource.bind, util.deprecate, and their like. */
 const wrappers = ["node:async_hooks", "node:internal/async_local_storage/", "node:internal/util"];
@@ -14,9 +15,9 @@ export function isProgram(fn: unknown): boolean {
   const addon = loadAddon();
   const script = addon.scriptOf(fn);
   if (script === 0) return types.isProxy(fn);
-  let known = scripts.get(script);
-  if (known === undefined) scripts.set(script, (known = classify(addon.scriptName(fn), script < 0)));
-  return known;
+  return script > 0
+    ? (scripts[script] ??= classify(addon, fn, false))
+    : (boundScripts[-script] ??= classify(addon, fn, true));
 }
 
 /**
@@ -25,7 +26,8 @@ export function isProgram(fn: unknown): boolean {
  */
 const libraries = /[\\/]node_modules[\\/](readable-stream[\\/]|piscina[\\/]|undici[\\/]lib[\\/]api[\\/]readable\.js$)/;
 
-function classify(script: string | undefined, bound: boolean): boolean {
+function classify(addon: Addon, fn: unknown, bound: boolean): boolean {
+  const script = addon.scriptName(fn);
   if (script === __filename) return bound; // by the program: `queue.put.bind(queue)`, or our `runInAsyncScope`
   if (!script?.startsWith("node:")) return script === undefined || !libraries.test(script);
   return wrappers.some((wrapper) => (wrapper.endsWith("/") ? script.startsWith(wrapper) : script === wrapper));

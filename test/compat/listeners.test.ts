@@ -437,6 +437,37 @@ describe("an emitter", () => {
     expect(seen).toEqual(["second"]);
   });
 
+  it("get the arguments of their event, however many, in a fiber and out of one", async () => {
+    for (const count of [0, 1, 2, 3, 4, 7]) {
+      const given = Array.from({ length: count }, (_, i) => i);
+      const { listener, seen } = blocking<number[]>();
+      const source = new PassThrough().on("note", listener);
+      expect(source.emit("note", ...given)).toBe(true);
+      expect(await seen).toEqual({ fiber: "on note", args: given });
+
+      const heard: unknown[][] = [];
+      const fiber = spawn(() => new PassThrough().on("note", (...args) => heard.push(args)).emit("note", ...given));
+      expect(await fiber).toBe(true); // as a part of the fiber that emits it
+      expect(heard).toEqual([given]);
+    }
+  });
+
+  it("that nobody listens for are emitted by what others have put in emit's place, too", () => {
+    const { emit } = EventEmitter.prototype;
+    const seen: unknown[][] = [];
+    EventEmitter.prototype.emit = function (this: EventEmitter, ...args: Parameters<typeof emit>) {
+      seen.push(args);
+      return Reflect.apply(emit, this, args);
+    };
+    try {
+      expect(new PassThrough().emit("note", 1, 2)).toBe(false);
+    } finally {
+      EventEmitter.prototype.emit = emit;
+    }
+    expect(seen).toEqual([["note", 1, 2]]);
+    expect(new PassThrough().emit("note", 1, 2)).toBe(false);
+  });
+
   it("of a class that is no stream, server or process is as it was", () => {
     const emitter = new EventEmitter();
     let fiber: unknown = "unset";
