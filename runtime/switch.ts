@@ -23,11 +23,15 @@ export interface Stacks {
   inspect(promise: Promise<unknown>, outcome: unknown[]): 0 | 1 | 2;
   /** Calls `fn`, which must not suspend, while no stack of the process comes or goes. */
   holdingContexts(fn: () => unknown): unknown;
+  /** Sets what is called before a stack is left, once steps are expected. */
+  landSteps(landing: () => void): void;
 }
 
 /** What the addon exports; see native/binding.cc. */
 export interface Addon {
   forbidFastCalls(): void;
+  /** A debugger may tell any of the process's threads to step, from now on. */
+  expectSteps(): void;
   /**
    * Every stack calls `main`, until it returns. `failed` gets what it throws, before it is called again, and tells whether
    * that goes uncaught.

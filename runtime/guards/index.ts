@@ -4,6 +4,7 @@ import { guardAddons } from "./addons";
 import { guardArrayJoin } from "./array-join";
 import { guardAsyncExit } from "./async-exit";
 import { guardAsyncScopes } from "./async-scope";
+import { guardSteps } from "./debuggers";
 import { guardExit } from "./exit";
 import { guardIds } from "./ids";
 import { guardJson } from "./json";
@@ -37,4 +38,5 @@ export function installGuards(): void {
   guardExit();
   guardIds();
   guardWatch();
+  guardSteps();
 }

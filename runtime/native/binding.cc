@@ -108,6 +108,9 @@ void HoldingContexts(const FunctionCallbackInfo<Value>& args) {
     args.GetReturnValue().Set(value);
 }
 
+// landSteps(landing): what a debugger's step ends in where a stack is left
+void LandSteps(const FunctionCallbackInfo<Value>& args) { CarrierOf(args)->SetLanding(args[0].As<Function>()); }
+
 void Cleanup(void* data) {
   auto* instance = static_cast<Instance*>(data);
   v8::HandleScope handles(instance->isolate);
@@ -165,6 +168,7 @@ void Open(const FunctionCallbackInfo<Value>& args) {
           {"counts", Counts},
           {"inspect", Inspect},
           {"holdingContexts", HoldingContexts},
+          {"landSteps", LandSteps},
       });
   if (!exported) {
     instance->carrier.reset();
@@ -172,6 +176,9 @@ void Open(const FunctionCallbackInfo<Value>& args) {
   }
   args.GetReturnValue().Set(functions);
 }
+
+// expectSteps(): from now on, in all threads
+void ExpectSteps(const FunctionCallbackInfo<Value>&) { Carrier::ExpectSteps(); }
 
 // monitor(threshold, records, own, report or undefined): watches this thread, see monitor.h. Throws why it can't.
 void StartMonitor(const FunctionCallbackInfo<Value>& args) {
@@ -299,6 +306,7 @@ NODE_MODULE_INIT() {
       {
           {"open", Open},
           {"forbidFastCalls", ForbidFastCalls},
+          {"expectSteps", ExpectSteps},
           {"monitor", StartMonitor},
           {"unmonitor", StopMonitor},
           {"readCached", ReadCached},

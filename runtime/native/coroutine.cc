@@ -6,6 +6,7 @@
 #endif
 
 #include <algorithm>
+#include <atomic>
 
 namespace runtime {
 
@@ -60,6 +61,8 @@ void ShowAsyncFrame(Isolate* isolate, v8::GCType, v8::GCCallbackFlags, void* hid
 // stack starts; and V8 takes note of that start only when a thread enters the isolate. Without this, a collection on one
 // stack would scan on to the start of another: through guard pages, or not at all.
 void TellStackStart(Isolate* isolate) { Isolate::Scope entered_again(isolate); }
+
+std::atomic<bool> steps_expected{false};
 
 // How deep the hub's own stack may become: all of it, since V8's limit in it is not to be had.
 size_t ReachOfHub() {
@@ -270,7 +273,27 @@ bool Carrier::Grow(size_t stack_size, std::string* error) {
   return !contexts.empty();
 }
 
+void Carrier::ExpectSteps() { steps_expected.store(true, std::memory_order_relaxed); }
+
+// Calls what a step can end in, until none has: told to step where that ends, a debugger stops in there again.
+[[gnu::noinline]] void Carrier::LandSteps() {
+  constexpr uint64_t kLessThanAnyStop = 50'000;  // in nanoseconds; a debugger is told of the whole stack
+  constexpr int kMost = 1000;                    // and then there is no debugger, but a very slow machine
+  if (dying_ || landing_.IsEmpty()) return;
+  HandleScope handles(isolate_);
+  TryCatch caught(isolate_);
+  const Local<v8::Context> context = context_.Get(isolate_);
+  const Local<v8::Function> landing = landing_.Get(isolate_);
+  for (int i = 0; i < kMost; i++) {
+    const uint64_t begin = uv_hrtime();
+    const bool returned = !landing->Call(context, v8::Undefined(isolate_), 0, nullptr).IsEmpty();
+    if (!returned || uv_hrtime() - begin < kLessThanAnyStop) break;
+  }
+  if (caught.HasTerminated()) isolate_->TerminateExecution();
+}
+
 void Carrier::SwitchFromV8(MachineContext* from, MachineContext* to) {
+  if (steps_expected.load(std::memory_order_relaxed)) LandSteps();
   {
     Unlocker unlocker(isolate_);
     from->SwitchTo(to);
@@ -325,6 +348,12 @@ bool Carrier::Leave() {
 
 void Carrier::Unwind() {
   HandleScope handles(isolate_);
+  if (steps_expected.load(std::memory_order_relaxed)) {
+    // What the program was stepping through has ended, and the step may be pending.
+    Isolate::AllowJavascriptExecutionScope for_once(isolate_);
+    isolate_->CancelTerminateExecution();
+    LandSteps();
+  }
   dying_ = true;
   // Under --abort-on-uncaught-exception, V8 would take a termination for one, and abort.
   isolate_->SetAbortOnUncaughtExceptionCallback([](Isolate*) { return false; });

@@ -31,6 +31,12 @@ class Carrier {
     failed_.Reset(isolate_, failed);
   }
 
+  // A debugger may be about to tell any thread of the process to step. Takes time at every switch from then on; for good.
+  static void ExpectSteps();
+
+  // What is called then before a stack is left, for a step to end in; see guards/debuggers.ts.
+  void SetLanding(v8::Local<v8::Function> landing) { landing_.Reset(isolate_, landing); }
+
   // The index of a coroutine that is ready for its first resume; negative, and why in `error`, if none can be had.
   int Acquire(size_t stack_size, std::string* error);
 
@@ -67,11 +73,13 @@ class Carrier {
   bool Grow(size_t stack_size, std::string* error);
   bool Leave();  // false: the environment ends, and the stack is to be unwound
   void SwitchFromV8(MachineContext* from, MachineContext* to);
+  void LandSteps();
 
   v8::Isolate* isolate_;
   v8::Global<v8::Context> context_;
   v8::Global<v8::Function> main_;
   v8::Global<v8::Function> failed_;
+  v8::Global<v8::Function> landing_;
   v8::Global<v8::Value> hidden_async_frame_;  // while a collection runs
   std::unique_ptr<Switch> machine_;
   std::unique_ptr<MachineContext> hub_;

@@ -1,0 +1,153 @@
+// Debuggers that step, all through fibers that suspend, begin and end. V8 crashes where a stack is left in the middle of certain
+// steps, see runtime/guards/debuggers.ts.
+import { expect, it } from "vitest";
+import { WebSocket } from "ws";
+import { describeFibers } from "../support/fibers";
+import { printing, type RunOptions, start } from "../support/run";
+
+type Step = "Debugger.stepInto" | "Debugger.stepOver" | "Debugger.stepOut" | "Debugger.resume";
+
+interface Message {
+  id?: number;
+  method?: string;
+  params?: { callFrames: { functionName: string }[] };
+}
+
+interface Debugging extends RunOptions {
+  /** What to do at the next pause: `functionName` is where that is. */
+  next(functionName: string): Step;
+  /** Files that it ignores. */
+  ignoring?: string;
+  /** Once it runs. */
+  begun?(pid: number): void;
+}
+
+/** Runs a program that listens for debuggers, with one that decides at each pause. */
+async function debug(program: string, { next, ignoring, begun, ...options }: Debugging) {
+  const { child, outcome } = start(program, options);
+  if (begun) child.stdout?.once("data", () => begun(child.pid as number));
+  const url = await new Promise<string>((resolve) => {
+    let text = "";
+    child.stderr?.on("data", (data) => {
+      text += data;
+      const found = /ws:\/\/\S+(?=\s)/.exec(text);
+      if (found) resolve(found[0]);
+    });
+  });
+  const socket = new WebSocket(url);
+  const answers: (() => void)[] = []; // to what was posted, by its id
+  const post = (method: string, params?: object) =>
+    new Promise<void>((resolve) => {
+      const id = answers.push(resolve) - 1;
+      socket.send(JSON.stringify({ id, method, params }));
+    });
+  socket.on("error", () => {}); // the program has ended
+  socket.on("open", async () => {
+    await post("Runtime.enable");
+    await post("Debugger.enable");
+    if (ignoring) await post("Debugger.setBlackboxPatterns", { patterns: [ignoring] });
+    await post("Runtime.runIfWaitingForDebugger");
+  });
+  socket.on("message", (data) => {
+    const { id, method, params } = JSON.parse(String(data)) as Message;
+    if (id !== undefined) answers[id]?.();
+    if (method === "Debugger.paused") post(next(params?.callFrames[0]?.functionName ?? ""));
+    if (method === "Runtime.executionContextDestroyed") socket.close(); // or the program would wait for that
+  });
+  const { code, signal, stdout } = await outcome;
+  return { code, signal, stdout, stderr: "" };
+}
+
+const program = `
+  const { sleep, spawn } = require("runtime");
+  function work(i) {
+    debugger;
+    sleep(1);
+    return i;
+  }
+  setImmediate(function onTheHub() {
+    debugger;
+  });
+  const all = spawn(function all() {
+    let sum = 0;
+    for (let i = 0; i < 3; i++) sum += spawn(work, i).get();
+    for (const fiber of [spawn(work, 10), spawn(work, 20)]) sum += fiber.get();
+    const killed = spawn(work);
+    sleep(0);
+    killed.kill();
+    console.log(sum);
+  });`;
+
+/** Steps so often, as `choose` says, and lets the program run from then on. */
+function steps(count: number, choose: (nth: number) => Step) {
+  let nth = 0;
+  return () => (nth++ < count ? choose(nth) : "Debugger.resume");
+}
+
+/** Pseudo-random numbers, the same for the same seed: Mulberry32. */
+function randomFrom(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+const kinds = ["Debugger.stepInto", "Debugger.stepOver", "Debugger.stepOut"] as const;
+const runtimes = "[\\/](dist|node_modules)[\\/]"; // as many a debugger does, unless it is told not to
+const flags = ["--inspect-brk=0"];
+
+describeFibers("a debugger", () => {
+  for (const ignoring of [undefined, runtimes]) {
+    const whether = ignoring ? "ignoring" : "not ignoring";
+    for (const kind of kinds) {
+      it.concurrent(`steps on and on, ${whether} the runtime's own code: ${kind}`, async () => {
+        expect(await debug(program, { flags, ignoring, next: steps(300, () => kind) })).toEqual(printing("33"));
+      });
+    }
+
+    for (const seed of [1, 2, 3]) {
+      it.concurrent(`steps this way and that, ${whether} the runtime's own code: seed ${seed}`, async () => {
+        const random = randomFrom(seed);
+        const any = () => (random() < 0.1 ? "Debugger.resume" : (kinds[Math.floor(random() * 3)] as Step));
+        expect(await debug(program, { flags, ignoring, next: steps(300, any) })).toEqual(printing("33"));
+      });
+    }
+  }
+
+  it.concurrent("that steps past a fiber's end stops in a function that tells why", async () => {
+    const seen: string[] = [];
+    const next = (functionName: string): Step => {
+      seen.push(functionName);
+      return functionName === "stepEnds" ? "Debugger.resume" : "Debugger.stepOver";
+    };
+    const one = `require("runtime").spawn(function work() { debugger; })`;
+    expect(await debug(one, { flags, ignoring: runtimes, next })).toEqual(printing());
+    expect(seen[seen.indexOf("stepEnds") - 1]).toBe("work");
+  });
+
+  it.concurrent("may come late, called by a signal", async () => {
+    const late = `
+      const { sleep, spawn } = require("runtime");
+      function work() {
+        debugger;
+        sleep(1);
+      }
+      spawn(() => {
+        console.log("begun");
+        while (!require("node:inspector").url()) sleep(1);
+        sleep(500); // until it has come
+        spawn(work).join();
+        spawn(work).join();
+      });`;
+    const outcome = await debug(late, {
+      flags: ["--inspect-port=0"],
+      ignoring: runtimes,
+      begun: (pid) => process.kill(pid, "SIGUSR1"),
+      next: steps(100, () => "Debugger.stepOver"),
+    });
+    expect(outcome).toEqual(printing("begun"));
+  });
+});
