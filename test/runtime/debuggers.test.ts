@@ -7,15 +7,23 @@ import { printing, type RunOptions, start } from "../support/run";
 
 type Step = "Debugger.stepInto" | "Debugger.stepOver" | "Debugger.stepOut" | "Debugger.resume";
 
-interface Message {
-  id?: number;
-  method?: string;
-  params?: { callFrames: { functionName: string }[] };
+interface Frame {
+  functionName: string;
+  callFrameId: string;
 }
 
+interface Message {
+  id?: number;
+  result?: { result?: { value: unknown } };
+  method?: string;
+  params?: { callFrames: Frame[] };
+}
+
+type Post = (method: string, params?: object) => Promise<Message["result"]>;
+
 interface Debugging extends RunOptions {
-  /** What to do at the next pause: `functionName` is where that is. */
-  next(functionName: string): Step;
+  /** What to do at the next pause: `frame` is where that is. */
+  next(frame: Frame, post: Post): Step | Promise<Step>;
   /** Files that it ignores. */
   ignoring?: string;
   /** Once it runs. */
@@ -35,9 +43,9 @@ async function debug(program: string, { next, ignoring, begun, ...options }: Deb
     });
   });
   const socket = new WebSocket(url);
-  const answers: (() => void)[] = []; // to what was posted, by its id
-  const post = (method: string, params?: object) =>
-    new Promise<void>((resolve) => {
+  const answers: ((result: Message["result"]) => void)[] = []; // to what was posted, by its id
+  const post: Post = (method, params) =>
+    new Promise((resolve) => {
       const id = answers.push(resolve) - 1;
       socket.send(JSON.stringify({ id, method, params }));
     });
@@ -48,10 +56,10 @@ async function debug(program: string, { next, ignoring, begun, ...options }: Deb
     if (ignoring) await post("Debugger.setBlackboxPatterns", { patterns: [ignoring] });
     await post("Runtime.runIfWaitingForDebugger");
   });
-  socket.on("message", (data) => {
-    const { id, method, params } = JSON.parse(String(data)) as Message;
-    if (id !== undefined) answers[id]?.();
-    if (method === "Debugger.paused") post(next(params?.callFrames[0]?.functionName ?? ""));
+  socket.on("message", async (data) => {
+    const { id, result, method, params } = JSON.parse(String(data)) as Message;
+    if (id !== undefined) answers[id]?.(result);
+    if (method === "Debugger.paused") post(await next(params?.callFrames[0] as Frame, post));
     if (method === "Runtime.executionContextDestroyed") socket.close(); // or the program would wait for that
   });
   const { code, signal, stdout } = await outcome;
@@ -119,7 +127,7 @@ describeFibers("a debugger", () => {
 
   it.concurrent("that steps past a fiber's end stops in a function that tells why", async () => {
     const seen: string[] = [];
-    const next = (functionName: string): Step => {
+    const next = ({ functionName }: Frame): Step => {
       seen.push(functionName);
       return functionName === "stepEnds" ? "Debugger.resume" : "Debugger.stepOver";
     };
@@ -149,5 +157,28 @@ describeFibers("a debugger", () => {
       next: steps(100, () => "Debugger.stepOver"),
     });
     expect(outcome).toEqual(printing("begun"));
+  });
+
+  it.concurrent("that evaluates what suspends lets other fibers go on, paused as the program is", async () => {
+    const ticking = `
+      const { sleep, spawn } = require("runtime");
+      let ticks = 0;
+      const ticker = spawn(() => {
+        for (;; ticks++) sleep(1);
+      });
+      spawn(function work() {
+        debugger;
+        console.log(sleep(1), ticks > 0);
+        ticker.kill();
+      });`;
+    const values: unknown[] = [];
+    const next = async ({ functionName, callFrameId }: Frame, post: Post): Promise<Step> => {
+      if (functionName !== "work") return "Debugger.resume";
+      const expression = "sleep(50), ticks > 5";
+      values.push((await post("Debugger.evaluateOnCallFrame", { callFrameId, expression }))?.result?.value);
+      return "Debugger.stepOver";
+    };
+    expect(await debug(ticking, { flags, ignoring: runtimes, next })).toEqual(printing("undefined true"));
+    expect(new Set(values)).toEqual(new Set([true])); // at each line
   });
 });
