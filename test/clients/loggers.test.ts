@@ -28,7 +28,7 @@ interface Line {
 /** The lines of a log, each fiber's in the order in which they are there. */
 function linesIn(log: string): string[][] {
   const fibers: string[][] = Array.from({ length: FIBERS }, () => []);
-  for (const text of log.trimEnd().split("\n")) {
+  for (const text of log.split("\n").slice(0, -1)) {
     const { fiber, line } = JSON.parse(text) as Line;
     fibers[fiber]?.push(`${fiber}: ${line}`);
   }

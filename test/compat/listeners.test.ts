@@ -437,7 +437,7 @@ describe("an emitter", () => {
     expect(seen).toEqual(["second"]);
   });
 
-  it("get the arguments of their event, however many, in a fiber and out of one", async () => {
+  itFibers("gets the arguments of an event, however many, in a fiber and out of one", async () => {
     for (const count of [0, 1, 2, 3, 4, 7]) {
       const given = Array.from({ length: count }, (_, i) => i);
       const { listener, seen } = blocking<number[]>();
@@ -452,7 +452,7 @@ describe("an emitter", () => {
     }
   });
 
-  it("that nobody listens for are emitted by what others have put in emit's place, too", () => {
+  it("emits what nobody listens for by what others have put in emit's place, too", () => {
     const { emit } = EventEmitter.prototype;
     const seen: unknown[][] = [];
     EventEmitter.prototype.emit = function (this: EventEmitter, ...args: Parameters<typeof emit>) {
