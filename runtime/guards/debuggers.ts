@@ -31,7 +31,7 @@ function expectSteps(): void {
   addonOrNull()?.expectSteps();
 }
 
-/** Two functions, in a script of its own: debuggers are told to ignore whole folders, such as node_modules. */
+/** A function that calls another one, in a script of their own: debuggers are told to ignore whole folders, such as node_modules. */
 function landing(): () => void {
   const make = compileFunction(source, [], { filename: "runtime: where a step ends" });
   return make() as () => void;
@@ -40,8 +40,8 @@ function landing(): () => void {
 const source = `"use strict";
 // A debugger that steps stops here where a fiber leaves its stack, or is begun, or ends: V8 cannot keep a step over that.
 // Let the program resume; set a breakpoint where it is to stop next.
-return function stepEnds() {
-  here();
+return function stepEnds(last = here) {
+  last();
 };
 function here() {}
 `;

@@ -284,12 +284,19 @@ void Carrier::ExpectSteps() { steps_expected.store(true, std::memory_order_relax
   TryCatch caught(isolate_);
   const Local<v8::Context> context = context_.Get(isolate_);
   const Local<v8::Function> landing = landing_.Get(isolate_);
+  bool terminated = false;  // which is for the program, and must not end this half-way
   for (int i = 0; i < kMost; i++) {
     const uint64_t begin = uv_hrtime();
     const bool returned = !landing->Call(context, v8::Undefined(isolate_), 0, nullptr).IsEmpty();
-    if (!returned || uv_hrtime() - begin < kLessThanAnyStop) break;
+    if (caught.HasTerminated()) {
+      terminated = true;
+      isolate_->CancelTerminateExecution();
+      caught.Reset();
+    } else if (!returned || uv_hrtime() - begin < kLessThanAnyStop) {
+      break;
+    }
   }
-  if (caught.HasTerminated()) isolate_->TerminateExecution();
+  if (terminated) isolate_->TerminateExecution();
 }
 
 void Carrier::SwitchFromV8(MachineContext* from, MachineContext* to) {
@@ -348,12 +355,27 @@ bool Carrier::Leave() {
 
 void Carrier::Unwind() {
   HandleScope handles(isolate_);
-  if (steps_expected.load(std::memory_order_relaxed)) {
-    // What the program was stepping through has ended, and the step may be pending.
-    Isolate::AllowJavascriptExecutionScope for_once(isolate_);
-    isolate_->CancelTerminateExecution();
-    LandSteps();
+  if (!steps_expected.load(std::memory_order_relaxed) || landing_.IsEmpty()) return UnwindAll();
+  // What the program was stepping through is gone, and the step may be pending still. V8 needs a frame for it here, too.
+  Isolate::AllowJavascriptExecutionScope for_once(isolate_);
+  LandSteps();
+  isolate_->CancelTerminateExecution();
+  const Local<v8::Context> context = context_.Get(isolate_);
+  const v8::FunctionCallback unwind = [](const v8::FunctionCallbackInfo<Value>& args) {
+    static_cast<Carrier*>(args.Data().As<v8::External>()->Value())->UnwindAll();
+  };
+  TryCatch caught(isolate_);
+  Local<v8::Function> function;
+  if (v8::Function::New(context, unwind, v8::External::New(isolate_, this)).ToLocal(&function)) {
+    Local<Value> argument = function;
+    [[maybe_unused]] auto nothing =
+        landing_.Get(isolate_)->Call(context, v8::Undefined(isolate_), 1, &argument);
   }
+  if (!dying_) UnwindAll();
+}
+
+void Carrier::UnwindAll() {
+  HandleScope handles(isolate_);
   dying_ = true;
   // Under --abort-on-uncaught-exception, V8 would take a termination for one, and abort.
   isolate_->SetAbortOnUncaughtExceptionCallback([](Isolate*) { return false; });

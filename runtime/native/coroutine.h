@@ -34,7 +34,8 @@ class Carrier {
   // A debugger may be about to tell any thread of the process to step. Takes time at every switch from then on; for good.
   static void ExpectSteps();
 
-  // What is called then before a stack is left, for a step to end in; see guards/debuggers.ts.
+  // What is called then before a stack is left, for a step to end in; or with a function to call in its frame. See
+  // guards/debuggers.ts.
   void SetLanding(v8::Local<v8::Function> landing) { landing_.Reset(isolate_, landing); }
 
   // The index of a coroutine that is ready for its first resume; negative, and why in `error`, if none can be had.
@@ -74,6 +75,7 @@ class Carrier {
   bool Leave();  // false: the environment ends, and the stack is to be unwound
   void SwitchFromV8(MachineContext* from, MachineContext* to);
   void LandSteps();
+  void UnwindAll();
 
   v8::Isolate* isolate_;
   v8::Global<v8::Context> context_;
