@@ -136,9 +136,11 @@ bool Export(Local<Context> context, Local<Object> target, void* data, std::initi
   return true;
 }
 
-// forbidFastCalls(): see guards/fast-calls.ts
+// forbidFastCalls(): see guards/fast-calls.ts. And no more collections of wasm code (see Open): one that has begun before the
+// first fiber comes to its end when there may be some.
 void ForbidFastCalls(const FunctionCallbackInfo<Value>& args) {
   v8::V8::SetFlagsFromString("--no-turbo-fast-api-calls");
+  v8::V8::SetFlagsFromString("--no-wasm-code-gc");
 }
 
 // open("swap" | "handoff", main, failed): the functions above, for this environment's carrier. Throws why it can't.
