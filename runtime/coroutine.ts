@@ -13,6 +13,7 @@ import { cannotSuspend, FiberExit, invalidArgument, noFibers } from "./errors";
 import { drain, type Runnable, raise, schedule, takeNext, waiting } from "./hub";
 import { type Lease, Leases } from "./leases";
 import { insideEsModule } from "./loader-stack";
+import { isGiven } from "./node-options";
 import * as channels from "./observe/channels";
 import type { FiberRecord } from "./observe/record";
 import { addonOrNull, openSwitch, type Stacks, type Switch } from "./switch";
@@ -582,9 +583,7 @@ function main(): void {
 }
 
 /** V8 then aborts the process where something is thrown that no JavaScript on the stack catches, as `main` does not. */
-const abortsOnUncaught = [...process.execArgv, process.env.NODE_OPTIONS ?? ""].some((options) =>
-  /(^|\s)--abort[-_]on[-_]uncaught[-_]exception/.test(options),
-);
+const abortsOnUncaught = isGiven(/(^|\s)--abort[-_]on[-_]uncaught[-_]exception/);
 
 function callAndCatch(): void {
   let outcome: unknown;

@@ -23,10 +23,11 @@ const noOptions = {};
 /** Runs a listener: its failure is as if the listener itself had thrown. */
 class ListenerFiber extends Fiber {
   /** Whether the emitter has gone on already: then only the process can be told. */
-  away = false;
+  away: boolean;
 
-  constructor(listener: Listener, self: unknown, args: unknown[], name: string) {
+  constructor(listener: Listener, self: unknown, args: unknown[], name: string, away: boolean) {
     super(listener, noOptions, self, args, newRecord(name));
+    this.away = away;
   }
 
   override get implicit(): boolean {
@@ -69,9 +70,7 @@ export function runListener(
   away?: (fiber: Fiber) => void,
   uncaught = false,
 ): unknown {
-  const fiber = new ListenerFiber(listener, self, args, name);
-  fiber.away = uncaught;
-  return outcomeOf(fiber, away);
+  return outcomeOf(new ListenerFiber(listener, self, args, name, uncaught), away);
 }
 
 function goesAway(fiber: ListenerFiber): void {
@@ -93,16 +92,12 @@ function outcomeOf(fiber: ListenerFiber, away?: (fiber: Fiber) => void): unknown
 
 /** The same for a callback that nobody but the event loop calls: an error goes uncaught in any case. */
 export function runCallback(callback: Listener, self: unknown, args: unknown[], away?: (fiber: Fiber) => void): void {
-  const fiber = new ListenerFiber(callback, self, args, nameOf(callback));
-  fiber.away = true;
-  begin(fiber, away);
+  begin(new ListenerFiber(callback, self, args, nameOf(callback), true), away);
 }
 
 /** A fiber, to be started later, that calls a listener in the async context of now. An error of it will go uncaught. */
 export function laterListener(listener: Listener, self: unknown, args: unknown[], name: string): Fiber {
-  const fiber = new ListenerFiber(listener, self, args, name);
-  fiber.away = true;
-  return fiber;
+  return new ListenerFiber(listener, self, args, name, true);
 }
 
 /**
@@ -129,8 +124,7 @@ class Ceiling {
 
   /** As `runListener`; where it is reached, the caller queues. */
   run(listener: Listener, self: unknown, args: unknown[], name: string, uncaught: boolean): unknown {
-    const fiber = new ListenerFiber(listener, self, args, name);
-    fiber.away = uncaught;
+    const fiber = new ListenerFiber(listener, self, args, name, uncaught);
     this.#enter(fiber);
     return outcomeOf(fiber);
   }

@@ -5,8 +5,9 @@
 // at the end of the last function that the debugger does not ignore. V8 walks on past the end of the stack then, and crashes. So
 // where there may be a debugger, a function is called before a stack is left, for such a step to end in.
 import { isMainThread } from "node:worker_threads";
-import { isLoaded, onceLoaded } from "../builtins";
+import { onceLoaded } from "../builtins";
 import { beforeFirstFiber, theSwitch } from "../coroutine";
+import { isGiven } from "../node-options";
 import { addonOrNull } from "../switch";
 
 // As it was before anybody patched or replaced it.
@@ -21,9 +22,8 @@ export function guardSteps(): void {
   }
   beforeFirstFiber(() => {
     theSwitch().stacks?.landSteps(landing());
-    const options = [...process.execArgv, process.env.NODE_OPTIONS ?? ""];
-    if (isLoaded("inspector") || options.some((option) => /--inspect(?!-port|-publish)/.test(option))) expectSteps();
-    else onceLoaded("inspector", expectSteps); // the program may become a debugger itself
+    if (isGiven(/--inspect(?!-port|-publish)/)) expectSteps();
+    onceLoaded("inspector", expectSteps); // the program may become a debugger itself
   });
 }
 

@@ -11,7 +11,8 @@ const [major = 0, minor = 0] = process.versions.v8.split(".").map(Number);
 const mayAllocate = major > 12 || (major === 12 && minor >= 5);
 
 /**
- * Makes V8 call those functions as all others. Not before Node's modules are loaded that are needed anyway: with any such
+ * Makes V8 call those functions as all others. And no longer collect wasm code: what it had begun of that before the first
+ * fiber it would carry out beside some, and abort. Not before Node's modules are loaded that are needed anyway: with any such
  * setting V8 no longer takes the code that Node has compiled for them beforehand.
  */
 export function forbidFastCalls(): void {

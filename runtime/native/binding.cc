@@ -136,11 +136,13 @@ bool Export(Local<Context> context, Local<Object> target, void* data, std::initi
   return true;
 }
 
-// forbidFastCalls(): see guards/fast-calls.ts. And no more collections of wasm code (see Open): one that has begun before the
-// first fiber comes to its end when there may be some.
+// A collection of wasm code with archived threads aborts the process in V8.
+void KeepWasmCode() { v8::V8::SetFlagsFromString("--no-wasm-code-gc"); }
+
+// forbidFastCalls(): see guards/fast-calls.ts
 void ForbidFastCalls(const FunctionCallbackInfo<Value>& args) {
   v8::V8::SetFlagsFromString("--no-turbo-fast-api-calls");
-  v8::V8::SetFlagsFromString("--no-wasm-code-gc");
+  KeepWasmCode();
 }
 
 // open("swap" | "handoff", main, failed): the functions above, for this environment's carrier. Throws why it can't.
@@ -150,8 +152,7 @@ void Open(const FunctionCallbackInfo<Value>& args) {
   if (instance->carrier) return Throw(isolate, "another copy of the package has opened it in this thread");
   Local<Context> context = instance->context.Get(isolate);
   if (!v8::Locker::IsLocked(isolate)) return Throw(isolate, "the embedder does not hold the isolate's lock");
-  // A collection of wasm code with archived threads aborts the process in V8.
-  v8::V8::SetFlagsFromString("--no-wasm-code-gc");
+  KeepWasmCode();
   std::string reason;
   const bool swap = args[0].As<String>()->StringEquals(ToString(isolate, "swap"));
   std::unique_ptr<Switch> machine = swap ? CreateSwap(&reason) : CreateHandoff(&reason);

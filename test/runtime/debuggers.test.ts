@@ -3,6 +3,7 @@
 import { expect, it } from "vitest";
 import { WebSocket } from "ws";
 import { describeFibers } from "../support/fibers";
+import { mulberry32 } from "../support/random";
 import { printing, type RunOptions, start } from "../support/run";
 
 type Step = "Debugger.stepInto" | "Debugger.stepOver" | "Debugger.stepOut" | "Debugger.resume";
@@ -54,6 +55,7 @@ async function debug(program: string, { next, ignoring, begun, ...options }: Deb
     await post("Runtime.enable");
     await post("Debugger.enable");
     if (ignoring) await post("Debugger.setBlackboxPatterns", { patterns: [ignoring] });
+    await post("Runtime.evaluate", { expression: "globalThis.debuggerHasCome = true" });
     await post("Runtime.runIfWaitingForDebugger");
   });
   socket.on("message", async (data) => {
@@ -87,20 +89,9 @@ const program = `
   });`;
 
 /** Steps so often, as `choose` says, and lets the program run from then on. */
-function steps(count: number, choose: (nth: number) => Step) {
+function steps(count: number, choose: () => Step) {
   let nth = 0;
-  return () => (nth++ < count ? choose(nth) : "Debugger.resume");
-}
-
-/** Pseudo-random numbers, the same for the same seed: Mulberry32. */
-function randomFrom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
+  return () => (nth++ < count ? choose() : "Debugger.resume");
 }
 
 const kinds = ["Debugger.stepInto", "Debugger.stepOver", "Debugger.stepOut"] as const;
@@ -118,7 +109,7 @@ describeFibers("a debugger", () => {
 
     for (const seed of [1, 2, 3]) {
       it.concurrent(`steps this way and that, ${whether} the runtime's own code: seed ${seed}`, async () => {
-        const random = randomFrom(seed);
+        const random = mulberry32(seed);
         const any = () => (random() < 0.1 ? "Debugger.resume" : (kinds[Math.floor(random() * 3)] as Step));
         expect(await debug(program, { flags, ignoring, next: steps(300, any) })).toEqual(printing("33"));
       });
@@ -145,8 +136,7 @@ describeFibers("a debugger", () => {
       }
       spawn(() => {
         console.log("begun");
-        while (!require("node:inspector").url()) sleep(1);
-        sleep(500); // until it has come
+        while (!globalThis.debuggerHasCome) sleep(1);
         spawn(work).join();
         spawn(work).join();
       });`;
