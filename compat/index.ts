@@ -1,4 +1,6 @@
 // The patch: which of Node's modules it covers, and how a program turns it on and off.
+import workerThreads = require("node:worker_threads");
+
 import { invalidArgument } from "../runtime/errors";
 import { forbidFastCalls } from "../runtime/guards/fast-calls";
 import { atomicsPatch } from "./atomics";
@@ -60,6 +62,12 @@ const patches = new Patches([
 ]);
 
 /**
+ * Whether this is a thread of Node itself, that of `module.register()`: what is preloaded by `--require` is loaded there, too.
+ * On Node 22, a hook of ours would end it with an error.
+ */
+const isNodesThread = (workerThreads as { isInternalThread?: boolean }).isInternalThread === true; // from Node 22.14 on
+
+/**
  * Which modules to patch, by name: `{ fs: true, net: false }`. Those that are not named are patched. "fibers" stands for that
  * package, in whose place there is a drop-in then, unless something else than the original goes by its name.
  */
@@ -71,7 +79,9 @@ export type PatchOptions = Record<string, boolean>;
  * @throws ERR_INVALID_ARG_TYPE for a name that is not patchable
  */
 export function patch(options: PatchOptions = {}): void {
-  patches.apply(chosen(options, true));
+  const names = chosen(options, true);
+  if (isNodesThread) return;
+  patches.apply(names);
   forbidFastCalls();
 }
 

@@ -243,7 +243,9 @@ export function refusal(): Error {
   if (current === null) return notInFiber(whyNoFibers());
   if (current.pinned > 0) return cannotSuspend(current.pinnedBy);
   if (isPreparingStackTrace()) return cannotSuspend("inside Error.prepareStackTrace");
-  if (executionAsyncId() === current.asyncId) return cannotSuspend("inside require() of an ES module");
+  if (executionAsyncId() === current.asyncId) {
+    return cannotSuspend("inside require() of an ES module, or a CommonJS module that an ES module imports");
+  }
   return cannotSuspend("native code has entered an async scope on this stack, and must leave it here");
 }
 

@@ -12,7 +12,7 @@ import { enterDomains, isInDomain, leaveDomains } from "./domains";
 import { cannotSuspend, FiberExit, invalidArgument, noFibers } from "./errors";
 import { drain, type Runnable, raise, schedule, takeNext, waiting } from "./hub";
 import { type Lease, Leases } from "./leases";
-import { insideEsModule } from "./loader-stack";
+import { importer, insideEsModule } from "./loader-stack";
 import { isGiven } from "./node-options";
 import * as channels from "./observe/channels";
 import type { FiberRecord } from "./observe/record";
@@ -460,7 +460,7 @@ export function canBlock(): boolean {
     current !== null &&
     current.pinned === 0 &&
     executionAsyncId() === current.asyncId &&
-    (current.record.loading === 0 || !insideEsModule()) &&
+    ((current.record.loading === 0 && current.record !== importer) || !insideEsModule(current.record)) &&
     !isPreparingStackTrace()
   );
 }

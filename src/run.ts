@@ -7,10 +7,12 @@ import vm = require("node:vm");
 import { isMainThread } from "node:worker_threads";
 
 import { patch } from "../compat";
+import { current } from "../runtime/coroutine";
+import type { AnyFunction } from "../runtime/disguise";
 import { FiberExit } from "../runtime/errors";
 import { exitWasCalled } from "../runtime/guards/exit";
 import { info } from "../runtime/info";
-import { loadMain } from "../runtime/loader-stack";
+import { loadEsMain } from "../runtime/loader-stack";
 import { runProgram, UNSETTLED } from "../runtime/main-fiber";
 import { importFile } from "./import-file";
 
@@ -92,12 +94,13 @@ function keepEsModule(main: string): void {
   let begun = false;
   prototype._compile = function (content, filename, format) {
     const args = [content, filename, format];
-    if (begun || this.id !== ".") return Reflect.apply(compile, this, args);
+    if (begun || this.id !== "." || current === null) return Reflect.apply(compile, this, args);
     begun = true;
     if (prototype._compile === keeping) prototype._compile = compile;
     if (!isEsModule(content, format) || !passAsRequired(this)) return Reflect.apply(compile, this, args);
     try {
-      return loadMain(compile as (...args: unknown[]) => unknown, this, [tellItIsMain(content), filename, format]);
+      const given = [tellItIsMain(content), filename, format];
+      return loadEsMain(current.record, filename, compile as AnyFunction, this, given);
     } catch (error) {
       if (error instanceof FiberExit || !canBeImported(error)) throw error;
       // A top-level await; or a failure, which Node remembers, throws again and reports.

@@ -7,6 +7,7 @@ import path from "node:path";
 import { createContext, runInContext } from "node:vm";
 import { Fiber, isPatched, original, patch, sleep, spawn, unpatch } from "runtime";
 import { afterEach, describe, expect, it, vi } from "vitest";
+import { run as runProgram } from "../support/run";
 import { describeFibers } from "./support";
 
 afterEach(() => unpatch());
@@ -59,6 +60,25 @@ describe("patch()", () => {
     expect(() => patch(1 as never)).toThrow(/"options"/);
     expect(() => isPatched("nonsense")).toThrow(/"name"/);
     expect(() => original("nonsense", "x")).toThrow(/"name"/);
+  });
+});
+
+describe("a patch that is preloaded", () => {
+  it("leaves module hooks alone, for which Node starts a thread that preloads it, too", async () => {
+    const files = {
+      "register.mjs": `import { register } from "node:module"; register("./hooks.mjs", import.meta.url);`,
+      "hooks.mjs": `
+        export const resolve = (specifier, context, next) =>
+          next(specifier === "by-hook" ? new URL("./hooked.mjs", import.meta.url).href : specifier, context);`,
+      "hooked.mjs": `export default "hooked";`,
+    };
+    const program = `
+      import hooked from "by-hook";
+      import { isPatched } from "runtime";
+      console.log(hooked, isPatched("fs"));`;
+    const flags = ["--no-warnings", "--require", "runtime/patch", "--import", "./register.mjs"];
+    const { code, stdout } = await runProgram(program, { name: "program.mjs", files, flags });
+    expect({ code, stdout }).toEqual({ code: 0, stdout: "hooked true\n" });
   });
 });
 

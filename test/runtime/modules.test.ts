@@ -1,5 +1,5 @@
 // Modules that are loaded in fibers: evaluated once, never seen half-loaded.
-import { expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { describeFibers } from "../support/fibers";
 import { printing, run } from "../support/run";
 
@@ -279,6 +279,70 @@ describeFibers("require() in a fiber", () => {
     const refused = "ERR_CANNOT_SUSPEND";
     const outcome = await run(program, { files, flags: ["--no-warnings"] });
     expect(outcome).toEqual(printing(`[ '${refused}', '${refused}', '${refused}' ]`));
+  });
+});
+
+describeFibers("ES modules that the main module imports", () => {
+  const flags = ["--no-warnings", "--require", "runtime/run"];
+  const importing = (name: string) =>
+    `setTimeout(() => import("./${name}").then((module) => console.log(module.default), console.log), 1);`;
+  const suspending = `
+      import { sleep } from "runtime";
+      export let outcome = "half";
+      ${importing("another.mjs")}
+      sleep(50);
+      outcome = "whole";`;
+  const another = (name: string) => `import { outcome } from "./${name}"; export default outcome;`;
+
+  it("suspend, and are seen half-done by what the event loop imports meanwhile", async () => {
+    const files = { "another.mjs": another("module.mjs"), "module.mjs": suspending };
+    const program = `import { outcome } from "./module.mjs"; console.log(outcome);`;
+    expect(await run(program, { name: "program.mjs", files, flags })).toEqual(printing("half", "whole"));
+  });
+
+  it("so does the main module itself", async () => {
+    const files = { "another.mjs": another("program.mjs") };
+    const program = `${suspending} console.log(outcome);`;
+    expect(await run(program, { name: "program.mjs", files, flags })).toEqual(printing("half", "whole"));
+  });
+
+  // To V8, CommonJS that ES modules import is a module of its own, and it aborts when it is asked to evaluate that meanwhile.
+  describe("do not suspend in CommonJS", () => {
+    const program = `import "./first.mjs"; import common from "./common.cjs"; console.log(common);`;
+    const files = {
+      "first.mjs": importing("another.mjs"),
+      "another.mjs": `import common from "./common.cjs"; export default common;`,
+      "common.cjs": `
+        const { sleep } = require("runtime");
+        try { sleep(50); module.exports = "suspended"; } catch (error) { module.exports = error.code; }`,
+    };
+    const refused = printing("ERR_CANNOT_SUSPEND", "ERR_CANNOT_SUSPEND");
+
+    it("that is loaded by Node's own loader", async () => {
+      expect(await run(program, { name: "program.mjs", files, flags })).toEqual(refused);
+    });
+
+    it("whose text comes from module hooks", async () => {
+      const hooks = {
+        "register.mjs": `import { register } from "node:module"; register("./hooks.mjs", import.meta.url);`,
+        "hooks.mjs": `
+          import { readFileSync } from "node:fs";
+          export async function load(url, context, next) {
+            const loaded = await next(url, context);
+            return url.endsWith("common.cjs") ? { ...loaded, source: readFileSync(new URL(url)) } : loaded;
+          }`,
+      };
+      const options = { name: "program.mjs", files: { ...files, ...hooks } };
+      const hooked = [...flags, "--import", "./register.mjs"];
+      expect(await run(program, { ...options, flags: hooked })).toEqual({ ...refused, stderr: expect.anything() });
+    });
+
+    it("that is required in it, while the main module itself has its turn", async () => {
+      const required = `
+        import { createRequire } from "node:module";
+        console.log(createRequire(import.meta.url)("./common.cjs"));`;
+      expect(await run(required, { name: "program.mjs", files, flags })).toEqual(printing("suspended"));
+    });
   });
 });
 
