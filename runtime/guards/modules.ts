@@ -3,8 +3,8 @@
 // A module is in the cache before it has run, so if its top-level code suspends, another fiber could be given the
 // half-loaded module. Whoever requires it meanwhile waits until it is loaded; only a cycle of modules gets, as in Node,
 // what there is so far, also a cycle that runs through several fibers. Functions of Node's own do not suspend in the loader
-// (`canSuspend`), nor does anything in ES modules that are required (loader-stack.ts). The program's main module is none
-// that anybody waits for: it may never end.
+// (`canSuspend`), nor does anything in ES modules that are required, or in CommonJS that ES modules import (loader-stack.ts).
+// The program's main module is none that anybody waits for: it may never end.
 import Module = require("node:module");
 
 import { noticeLoads } from "../builtins";

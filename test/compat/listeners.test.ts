@@ -11,7 +11,7 @@ import timers from "node:timers";
 import tls from "node:tls";
 import { promisify } from "node:util";
 import { MessageChannel, Worker } from "node:worker_threads";
-import { configure, Fiber, patch, sleep, spawn, stats, unpatch, wait } from "runtime";
+import { configure, Event, Fiber, patch, sleep, spawn, stats, unpatch, wait } from "runtime";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { itFibers } from "../support/fibers";
 import { run } from "../support/run";
@@ -583,10 +583,11 @@ describeFibers("the ceiling on fibers that servers start", () => {
       let inside = 0;
       let most = 0;
       const served: number[] = [];
+      const allAsked = new Event();
       const server = net.createServer((socket) => {
         most = Math.max(most, ++inside);
         const at = Number(socket.readLineSync());
-        sleep(1);
+        allAsked.wait();
         served.push(at);
         socket.endSync(`${at}`);
         inside--;
@@ -607,8 +608,10 @@ describeFibers("the ceiling on fibers that servers start", () => {
           })(),
         );
       }
+      allAsked.set();
       expect(await Promise.all(answers)).toEqual(Array.from({ length: 20 }, (_, at) => `${at}`));
       expect(most).toBe(3);
+      expect(served).toEqual(Array.from({ length: 20 }, (_, at) => at));
       server.close();
     } finally {
       configure({ maxServerFibers: 10_000 });
