@@ -99,6 +99,7 @@ describe("a server's request handlers", () => {
       finished = resolve;
     });
     const { url } = await serve((_req, res) => {
+      setImmediate(() => req.destroy());
       wait(new Promise((resolve) => res.once("close", resolve)));
       timers.sleepSync(5);
       res.end("nobody reads this");
@@ -106,8 +107,6 @@ describe("a server's request handlers", () => {
     });
     const req = http.get(url, { agent: false });
     req.on("error", () => {});
-    await once(req, "socket");
-    setTimeout(() => req.destroy(), 20);
     expect(await end).toBe("went on");
   });
 
@@ -236,7 +235,7 @@ describeFibers("http.requestSync and getSync", () => {
     await spawn(() => fiber.kill());
     expect(fiber.value).toMatchObject({ name: "FiberExit" });
     await Promise.all(closed);
-    expect(closed.length).toBe(2);
+    expect(closed.length).toBeGreaterThanOrEqual(2); // more, if one was timed out before it came
   });
 
   it("are there for https, under the same rules", async () => {
