@@ -23,7 +23,7 @@ import { Timeout } from "../runtime/sync/timeout";
 import { callBackInFiber } from "./callbacks";
 import { inOrder, listenInFibers } from "./emitters";
 import { endOf } from "./parked/child";
-import type { ModulePatch } from "./patching";
+import { insteadOfNodes, type ModulePatch } from "./patching";
 import { systemError } from "./system-error";
 
 declare module "child_process" {
@@ -295,12 +295,13 @@ export const childProcessPatch: ModulePatch = {
     const childProcess: typeof import("node:child_process") = require("node:child_process");
     ({ spawn } = childProcess);
 
-    define.replace(childProcess, "spawnSync", (sync) => (...args) => {
+    const node = insteadOfNodes(define);
+    node.replace(childProcess, "spawnSync", (sync) => (...args) => {
       const given = canSuspend() ? spawnArguments(args) : undefined;
       return (given && spawnInFiber(...given)) ?? sync(...args);
     });
 
-    define.replace(childProcess, "execFileSync", (sync) => (...args) => {
+    node.replace(childProcess, "execFileSync", (sync) => (...args) => {
       const given = canSuspend() ? spawnArguments(args[2] === null ? args.slice(0, 2) : args) : undefined;
       const result = given && spawnInFiber(...given);
       if (!result) return sync(...args);
@@ -308,7 +309,7 @@ export const childProcessPatch: ModulePatch = {
       return conclude(result, [options.argv0 || file, ...list].join(" "), options.stdio);
     });
 
-    define.replace(childProcess, "execSync", (sync) => (...args) => {
+    node.replace(childProcess, "execSync", (sync) => (...args) => {
       const [command, given] = args;
       if (!canSuspend() || typeof given === "function") return sync(...args);
       const options = { ...given };

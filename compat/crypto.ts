@@ -9,7 +9,7 @@ import { blockLikeNode as block, type Waiter } from "../runtime/block";
 import { canSuspend } from "../runtime/coroutine";
 import type { AnyFunction } from "../runtime/disguise";
 import { callBackInFiber } from "./callbacks";
-import type { Define, ModulePatch } from "./patching";
+import { type Define, insteadOfNodes, type ModulePatch } from "./patching";
 
 /** Functions whose twin takes the same arguments, then the callback; and how many arguments that is. */
 const twins: Record<string, number> = {
@@ -62,7 +62,7 @@ const starts: Record<string, typeof start> = { generateKeyPair: startPair, gener
 function replaceTwin(define: Define, name: string, count: number): void {
   const twin = (crypto as unknown as Record<string, AnyFunction>)[name] as AnyFunction;
   const startTwin = starts[name] ?? start;
-  define.replace(crypto, `${name}Sync`, (sync) => (...args) => {
+  insteadOfNodes(define).replace(crypto, `${name}Sync`, (sync) => (...args) => {
     // A function as the last argument would be taken for the callback.
     if (!canSuspend() || typeof args[count - 1] === "function") return sync(...args);
     const result = startTwin(twin, args, count);

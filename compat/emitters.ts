@@ -112,6 +112,14 @@ export type Manner = "in order" | "each" | "work" | undefined;
 
 const nodesEmit = EventEmitter.prototype.emit;
 
+/** By each emit of ours, what it calls. */
+const behind = new WeakMap<AnyFunction, () => AnyFunction>();
+
+/** Not an emit of ours that is inherited: the one that was called has seen to the event. */
+function pastOurs(emit: AnyFunction): AnyFunction {
+  return behind.get(emit)?.() ?? emit;
+}
+
 /** Has the listeners of an emitter's, or of a class's, events start in fibers. */
 export function listenInFibers<E extends EventEmitter>(
   define: Define,
@@ -119,34 +127,36 @@ export function listenInFibers<E extends EventEmitter>(
   mannerOf: (event: string | symbol, emitter: E) => Manner,
   hold?: Hold<E>,
 ): void {
-  define.replace(
-    target,
-    "emit",
-    () =>
-      // Most events concern no fiber, and most of them nobody: what those need is short, so that V8 puts it where they come from.
-      function (this: Emitter & E, event: string | symbol, first?: unknown, second?: unknown) {
-        const { emit } = EventEmitter.prototype; // as it is now: others replace it, too
-        const listeners = this._events?.[event];
-        // Of a request also where there are no listeners: it makes http2's responses complete.
-        const isRequest = event === "request";
-        if (listeners === undefined && !isRequest && event !== "error" && emit === nodesEmit) return false;
-        const starts = listeners !== undefined && startFiber(listeners, event);
-        const manner = starts || isRequest ? mannerOf(event, this) : undefined;
-        // biome-ignore lint/complexity/noArguments: an array of them would have to be made
-        const given = arguments;
-        if (starts && manner) {
-          const args = [event, first, second]; // Array.from would take ten times as long
-          if (given.length < 3) args.length = given.length;
-          else for (let i = 3; i < given.length; i++) args.push(given[i]);
-          return emitInFiber(emit, this, listeners, manner, args, hold as Hold<object>);
-        }
-        // V8 knows best how to pass on arguments that it sees.
-        if (given.length === 1) return emit.call(this, event);
-        if (given.length === 2) return emit.call(this, event, first);
-        if (given.length === 3) return emit.call(this, event, first, second);
-        return Reflect.apply(emit, this, given);
-      },
-  );
+  const parent = Object.getPrototypeOf(target) as EventEmitter;
+  define.replace(target, "emit", (original) => {
+    const replaced = Object.hasOwn(target, "emit") ? original : undefined; // what others have put there, or else it is inherited
+    // Most events concern no fiber, and most of them nobody: what those need is short, so that V8 puts it where they come from.
+    function ours(this: Emitter & E, event: string | symbol, first?: unknown, second?: unknown) {
+      let emit: AnyFunction = replaced ?? parent.emit; // as it is now: others replace it, too
+      if (emit !== nodesEmit) emit = pastOurs(emit);
+      const listeners = this._events?.[event];
+      // Of a request also where there are no listeners: it makes http2's responses complete.
+      const isRequest = event === "request";
+      if (listeners === undefined && !isRequest && event !== "error" && emit === nodesEmit) return false;
+      const starts = listeners !== undefined && startFiber(listeners, event);
+      const manner = starts || isRequest ? mannerOf(event, this) : undefined;
+      // biome-ignore lint/complexity/noArguments: an array of them would have to be made
+      const given = arguments;
+      if (starts && manner) {
+        const args = [event, first, second]; // Array.from would take ten times as long
+        if (given.length < 3) args.length = given.length;
+        else for (let i = 3; i < given.length; i++) args.push(given[i]);
+        return emitInFiber(emit, this, listeners, manner, args, hold as Hold<object>);
+      }
+      // V8 knows best how to pass on arguments that it sees.
+      if (given.length === 1) return emit.call(this, event);
+      if (given.length === 2) return emit.call(this, event, first);
+      if (given.length === 3) return emit.call(this, event, first, second);
+      return Reflect.apply(emit, this, given);
+    }
+    behind.set(ours, () => pastOurs(replaced ?? parent.emit));
+    return ours;
+  });
 }
 
 function emitInFiber(

@@ -16,7 +16,7 @@ import { FiberExit, invalidReturn } from "../runtime/errors";
 import { existsCached, readCached, readNow } from "./cached-files";
 import { calledExclusively } from "./exclusive";
 import { type Args, call, open, start, twins } from "./fs-twins";
-import type { Define, ModulePatch } from "./patching";
+import { type Define, insteadOfNodes, isOthers, type ModulePatch } from "./patching";
 import { forget, transfer } from "./readiness";
 import { copy, isView, makeDirectories, readWhole, remove, slice, writeAll, writeWhole } from "./whole-files";
 
@@ -317,7 +317,8 @@ function settleOutput(): void {
 
 export const fsPatch: ModulePatch = {
   name: "fs",
-  apply(define) {
+  apply(given) {
+    const define = insteadOfNodes(given);
     settleOutput();
     for (const [name, count] of Object.entries(twins)) {
       replaceSync(define, `${name}Sync`, (args) => call(name, args, count));
@@ -357,9 +358,12 @@ export const fsPatch: ModulePatch = {
     if (glob) replaceSync(define, "globSync", (args) => globAll(glob, args));
     replaceSync(define, "mkdtempDisposableSync", makeDisposable);
 
-    define.replace(fs, "closeSync", (sync) => (...args) => {
-      forget(args[0]);
-      return canSuspend() ? call("close", args, 1) : sync(...args);
+    given.replace(fs, "closeSync", (sync) => {
+      const isNodes = !isOthers(sync);
+      return (...args) => {
+        forget(args[0]); // whoever closes it
+        return isNodes && canSuspend() ? call("close", args, 1) : sync(...args);
+      };
     });
 
     define.replace(fs, "readSync", (sync) => (...args) => {

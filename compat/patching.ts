@@ -4,6 +4,8 @@ import path = require("node:path");
 
 import { type AnyFunction, disguise } from "../runtime/disguise";
 import { invalidArgument } from "../runtime/errors";
+import { isProgram } from "../runtime/program";
+import { addonOrNull } from "../runtime/switch";
 
 /** One of Node's modules (or globals), and what is replaced in it or added to it. */
 export interface ModulePatch {
@@ -16,6 +18,29 @@ export interface Define {
   replace(target: object, key: string, make: (original: AnyFunction) => AnyFunction): void;
   /** Adds a function that Node lacks. If Node has one by that name, it stays. */
   add(target: object, key: string, value: AnyFunction): void;
+}
+
+/** Whether others have put `fn` in the place of a function of Node's. Where there are no fibers it does not matter. */
+export function isOthers(fn: AnyFunction): boolean {
+  return addonOrNull() !== null && isProgram(fn);
+}
+
+/**
+ * For what does Node's work in another way, instead of calling what it replaces: that of others it does not know, such as reading
+ * from archives. Theirs is called, and blocks.
+ */
+export function insteadOfNodes(define: Define): Define {
+  return {
+    ...define,
+    replace(target, key, make) {
+      define.replace(target, key, (original) => {
+        if (!isOthers(original)) return make(original);
+        return function (this: unknown, ...args) {
+          return Reflect.apply(original, this, args);
+        };
+      });
+    },
+  };
 }
 
 /** What became of a name: `node` has it by itself, so it was not added; it is `absent` in this version of Node. */

@@ -11,7 +11,7 @@ import { blockLikeNode as block } from "../runtime/block";
 import { canSuspend } from "../runtime/coroutine";
 import type { AnyFunction } from "../runtime/disguise";
 import { callBackInFiber } from "./callbacks";
-import type { Define, ModulePatch } from "./patching";
+import { type Define, insteadOfNodes, type ModulePatch } from "./patching";
 
 const EMIT_METADATA = 3; // zlib.constants.BROTLI_OPERATION_EMIT_METADATA
 
@@ -69,7 +69,7 @@ function isFlush(value: unknown, largest: number): boolean {
 
 function replaceTwin(define: Define, zlib: Record<string, AnyFunction>, name: string): void {
   const twin = zlib[name] as AnyFunction;
-  define.replace(zlib, `${name}Sync`, (sync) => (...args) => {
+  insteadOfNodes(define).replace(zlib, `${name}Sync`, (sync) => (...args) => {
     const [input, options] = args;
     const isInput = typeof input === "string" || ArrayBuffer.isView(input) || isAnyArrayBuffer(input);
     if (!canSuspend() || !isInput) return sync(...args); // which says what is wrong

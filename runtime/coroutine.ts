@@ -491,8 +491,10 @@ export function pinned<T>(why: string, fn: () => T): T {
 
 /** A function that calls `fn` so, with the same arguments. */
 export function inOneGo(fn: AnyFunction, why: string): AnyFunction {
-  return function (this: unknown, ...args: unknown[]) {
-    return current === null ? Reflect.apply(fn, this, args) : pinned(why, () => Reflect.apply(fn, this, args));
+  return function pinning(this: unknown, ...args: unknown[]) {
+    // With a name, as all functions that may be below a program's: Node's REPL shows a stack down to the last one that has none.
+    const callInOneGo = () => Reflect.apply(fn, this, args);
+    return current === null ? callInOneGo() : pinned(why, callInOneGo);
   };
 }
 

@@ -4,6 +4,7 @@ import childProcess from "node:child_process";
 import dgram from "node:dgram";
 import { EventEmitter, once } from "node:events";
 import fs from "node:fs";
+import http from "node:http";
 import net, { type AddressInfo } from "node:net";
 import readline from "node:readline";
 import { Duplex, PassThrough, Readable, Stream, Writable } from "node:stream";
@@ -11,7 +12,7 @@ import timers from "node:timers";
 import tls from "node:tls";
 import { promisify } from "node:util";
 import { MessageChannel, Worker } from "node:worker_threads";
-import { configure, Event, Fiber, patch, sleep, spawn, stats, unpatch, wait } from "runtime";
+import { configure, Event, Fiber, info, patch, sleep, spawn, stats, unpatch, wait } from "runtime";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { itFibers } from "../support/fibers";
 import { run } from "../support/run";
@@ -466,6 +467,58 @@ describe("an emitter", () => {
     }
     expect(seen).toEqual([["note", 1, 2]]);
     expect(new PassThrough().emit("note", 1, 2)).toBe(false);
+  });
+
+  describe("whose emit others have replaced", () => {
+    /** What is emitted, by `wrapper`s that are put in the place of `emit` while the patch is away, or is not. */
+    function wrapping(target: EventEmitter, seen: string[], name: string): () => void {
+      const before = Object.getOwnPropertyDescriptor(target, "emit");
+      const { emit } = target;
+      target.emit = function (this: EventEmitter, ...args: Parameters<typeof emit>) {
+        seen.push(`${name}: ${String(args[0])}`);
+        return Reflect.apply(emit, this, args);
+      };
+      return () => {
+        if (before) Object.defineProperty(target, "emit", before);
+        else delete (target as { emit?: unknown }).emit;
+      };
+    }
+
+    it("before the patch, is emitted by theirs", async () => {
+      const seen: string[] = [];
+      unpatch();
+      const restore = [
+        wrapping(http.Server.prototype, seen, "http"),
+        wrapping(Stream.prototype, seen, "stream"),
+        wrapping(process, seen, "process"),
+      ];
+      try {
+        patch();
+        const handled = telling<string>();
+        const server = http.createServer(() => {});
+        server.on("request", () => handled.told(Fiber.current?.name ?? "none"));
+        server.emit("request", {}, {});
+        new PassThrough().emit("note");
+        (process as EventEmitter).emit("unheard");
+        expect(seen).toEqual(["http: request", "stream: note", "process: unheard"]);
+        if (info().switch !== "none") expect(await handled.promise).toBe("on request");
+      } finally {
+        unpatch();
+        for (const undo of restore) undo();
+        patch();
+      }
+    });
+
+    it("in a class above, is emitted by theirs", () => {
+      const seen: string[] = [];
+      const restore = wrapping(net.Server.prototype, seen, "net");
+      try {
+        http.createServer().emit("note");
+        expect(seen).toEqual(["net: note"]);
+      } finally {
+        restore();
+      }
+    });
   });
 
   it("of a class that is no stream, server or process is as it was", () => {

@@ -7,6 +7,7 @@ import path from "node:path";
 import { createContext, runInContext } from "node:vm";
 import { Fiber, isPatched, original, patch, sleep, spawn, unpatch } from "runtime";
 import { afterEach, describe, expect, it, vi } from "vitest";
+import { itFibers } from "../support/fibers";
 import { run as runProgram } from "../support/run";
 import { describeFibers } from "./support";
 
@@ -28,6 +29,23 @@ describe("patch()", () => {
     expect([isPatched("fs"), isPatched("http")]).toEqual([false, true]);
     patch({ fs: true });
     expect(isPatched("fs")).toBe(true);
+  });
+
+  itFibers("leaves alone what others have put in the place of Node's functions, which may do more", async () => {
+    const program = `
+      const fs = require("node:fs"), zlib = require("node:zlib"), childProcess = require("node:child_process");
+      for (const [module, name] of [[fs, "readFileSync"], [zlib, "gzipSync"], [childProcess, "execFileSync"], [fs, "closeSync"]]) {
+        const node = module[name];
+        module[name] = (first, ...rest) => first === "in an archive" ? name : node(first, ...rest);
+      }
+      const { patch, spawn } = require("runtime");
+      patch();
+      spawn(() => {
+        console.log(fs.readFileSync("in an archive"), zlib.gzipSync("in an archive"), childProcess.execFileSync("in an archive"));
+        console.log(fs.closeSync("in an archive"), fs.readFileSync(__filename, "utf8").length > 100, fs.existsSync(__filename));
+      });`;
+    const { stdout } = await runProgram(program);
+    expect(stdout).toBe("readFileSync gzipSync execFileSync\ncloseSync true true\n");
   });
 
   it("hands out what it replaced", () => {

@@ -117,6 +117,17 @@ describeFibers("the stack trace of an error", () => {
     expect(stdout).toMatch(/Error: two\n.*original\.ts:104(.*\n)+.*rejected.*original\.ts:104/);
     expect(stdout).not.toContain("program.cjs");
   });
+
+  it("is shown by Node's REPL as without the patch: down to the last function that has no name", async () => {
+    const { stdout } = await run(
+      `const { spawnSync } = require("node:child_process");
+      const repl = (...flags) => spawnSync(process.execPath, [...flags, "-i"], { input: 'throw new Error("shown")\\n' });
+      const plain = String(repl().stdout);
+      const patched = String(repl("--require", "runtime/patch").stdout);
+      console.log(patched === plain ? "the same" : patched, plain.includes("Error: shown"));`,
+    );
+    expect(stdout).toBe("the same true\n");
+  });
 });
 
 it("names the package's classes as programs know them", () => {
