@@ -127,36 +127,55 @@ export function listenInFibers<E extends EventEmitter>(
   mannerOf: (event: string | symbol, emitter: E) => Manner,
   hold?: Hold<E>,
 ): void {
-  const parent = Object.getPrototypeOf(target) as EventEmitter;
+  /** Undefined: no fiber is to start. */
+  function mannerOfStart(listeners: Listeners | undefined, event: string | symbol, emitter: E): Manner {
+    const starts = listeners !== undefined && startFiber(listeners, event);
+    // Of a request it is asked for also where there are no listeners: that makes http2's responses complete.
+    const manner = starts || event === "request" ? mannerOf(event, emitter) : undefined;
+    return starts ? manner : undefined;
+  }
+
+  behind.set(emitByNode, () => EventEmitter.prototype.emit);
   define.replace(target, "emit", (original) => {
-    const replaced = Object.hasOwn(target, "emit") ? original : undefined; // what others have put there, or else it is inherited
-    // Most events concern no fiber, and most of them nobody: what those need is short, so that V8 puts it where they come from.
-    function ours(this: Emitter & E, event: string | symbol, first?: unknown, second?: unknown) {
-      let emit: AnyFunction = replaced ?? parent.emit; // as it is now: others replace it, too
-      if (emit !== nodesEmit) emit = pastOurs(emit);
-      const listeners = this._events?.[event];
-      // Of a request also where there are no listeners: it makes http2's responses complete.
-      const isRequest = event === "request";
-      if (listeners === undefined && !isRequest && event !== "error" && emit === nodesEmit) return false;
-      const starts = listeners !== undefined && startFiber(listeners, event);
-      const manner = starts || isRequest ? mannerOf(event, this) : undefined;
-      // biome-ignore lint/complexity/noArguments: an array of them would have to be made
-      const given = arguments;
-      if (starts && manner) {
-        const args = [event, first, second]; // Array.from would take ten times as long
-        if (given.length < 3) args.length = given.length;
-        else for (let i = 3; i < given.length; i++) args.push(given[i]);
-        return emitInFiber(emit, this, listeners, manner, args, hold as Hold<object>);
-      }
-      // V8 knows best how to pass on arguments that it sees.
-      if (given.length === 1) return emit.call(this, event);
-      if (given.length === 2) return emit.call(this, event, first);
-      if (given.length === 3) return emit.call(this, event, first, second);
-      return Reflect.apply(emit, this, given);
-    }
-    behind.set(ours, () => pastOurs(replaced ?? parent.emit));
-    return ours;
+    const parent = Object.getPrototypeOf(target) as EventEmitter;
+    const others = Object.hasOwn(target, "emit") ? original : undefined;
+    return others === undefined && parent === EventEmitter.prototype ? emitByNode : emitBy(() => others ?? parent.emit);
   });
+
+  // Most events concern no fiber, and most of them nobody: what those need is short, so that V8 puts it where they come from.
+  function emitByNode(this: Emitter & E, event: string | symbol, first?: unknown, second?: unknown): unknown {
+    const { emit } = EventEmitter.prototype; // as it is now: others replace it, too
+    const listeners = this._events?.[event];
+    if (listeners === undefined && event !== "request" && event !== "error" && emit === nodesEmit) return false;
+    const manner = mannerOfStart(listeners, event, this);
+    // biome-ignore lint/complexity/noArguments: an array of them would have to be made
+    const given = arguments;
+    if (manner) {
+      const args = [event, first, second]; // Array.from would take ten times as long
+      if (given.length < 3) args.length = given.length;
+      else for (let i = 3; i < given.length; i++) args.push(given[i]);
+      return emitInFiber(emit, this, listeners as Listeners, manner, args, hold as Hold<object>);
+    }
+    // V8 knows best how to pass on arguments that it sees.
+    if (given.length === 1) return emit.call(this, event);
+    if (given.length === 2) return emit.call(this, event, first);
+    if (given.length === 3) return emit.call(this, event, first, second);
+    return Reflect.apply(emit, this, given);
+  }
+
+  /** The same, where others have put theirs in its place, or may in a class in between. */
+  function emitBy(find: () => AnyFunction): AnyFunction {
+    const emitAbove = () => pastOurs(find());
+    const ours = function (this: Emitter & E, ...args: [event: string | symbol, ...rest: unknown[]]) {
+      const [event] = args;
+      const listeners = this._events?.[event];
+      const manner = mannerOfStart(listeners, event, this);
+      if (!manner) return Reflect.apply(emitAbove(), this, args);
+      return emitInFiber(emitAbove(), this, listeners as Listeners, manner, args, hold as Hold<object>);
+    };
+    behind.set(ours, emitAbove);
+    return ours;
+  }
 }
 
 function emitInFiber(
