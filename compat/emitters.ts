@@ -14,6 +14,7 @@ import { raise, schedule } from "../runtime/hub";
 import { laterListener, runListener, serverFibers, startsFiber } from "../runtime/listener";
 import { type Flow, isPausedByProgram } from "../runtime/park/operations/streams";
 import { isProgram } from "../runtime/program";
+import { addonOrNull } from "../runtime/switch";
 import type { Define } from "./patching";
 
 type Listener = AnyFunction & { listener?: AnyFunction };
@@ -110,8 +111,6 @@ const backlogs = new Hidden<object, Backlog>();
  */
 export type Manner = "in order" | "each" | "work" | undefined;
 
-const nodesEmit = EventEmitter.prototype.emit;
-
 /** By each emit of ours, what it calls. */
 const behind = new WeakMap<AnyFunction, () => AnyFunction>();
 
@@ -135,6 +134,8 @@ export function listenInFibers<E extends EventEmitter>(
     return starts ? manner : undefined;
   }
 
+  const { emit } = EventEmitter.prototype;
+  const nodesEmit = addonOrNull() !== null && !isProgram(emit) ? emit : null; // null: there may be others'
   behind.set(emitByNode, () => EventEmitter.prototype.emit);
   define.replace(target, "emit", (original) => {
     const parent = Object.getPrototypeOf(target) as EventEmitter;

@@ -509,6 +509,19 @@ describe("an emitter", () => {
       }
     });
 
+    it("of all emitters, before the patch, is emitted by theirs, though nobody listens", async () => {
+      const program = `
+        const { EventEmitter } = require("node:events");
+        const { emit } = EventEmitter.prototype;
+        EventEmitter.prototype.emit = function (...args) {
+          if (args[0] === "note") console.log("noted");
+          return Reflect.apply(emit, this, args);
+        };
+        require("runtime/patch");
+        new (require("node:stream").PassThrough)().emit("note");`;
+      expect((await run(program)).stdout).toBe("noted\n");
+    });
+
     it("in a class above, is emitted by theirs", () => {
       const seen: string[] = [];
       const restore = wrapping(net.Server.prototype, seen, "net");
