@@ -325,7 +325,13 @@ describeFibers("a program may block from its first line", () => {
     const inner = (text: string) => `${text} sleep(1); console.log(`;
     const one = {
       name: "program.mjs",
-      program: `import "./one.mjs"; import "./two.cjs"; import { sleep } from "runtime"; sleep(1); console.log("program");`,
+      program: `
+        import "./one.mjs";
+        import { createRequire } from "node:module";
+        import { sleep } from "runtime";
+        sleep(1);
+        createRequire(import.meta.url)("./two.cjs");
+        console.log("program");`,
       files: {
         "one.mjs": `${inner('import { sleep } from "runtime";')}"one");`,
         "two.cjs": `require("./three.cjs"); ${inner('const { sleep } = require("runtime");')}"two");`,
