@@ -62,7 +62,7 @@ const starts: Record<string, typeof start> = { generateKeyPair: startPair, gener
 function replaceTwin(define: Define, name: string, count: number): void {
   const twin = (crypto as unknown as Record<string, AnyFunction>)[name] as AnyFunction;
   const startTwin = starts[name] ?? start;
-  insteadOfNodes(define).replace(crypto, `${name}Sync`, (sync) => (...args) => {
+  define.replace(crypto, `${name}Sync`, (sync) => (...args) => {
     // A function as the last argument would be taken for the callback.
     if (!canSuspend() || typeof args[count - 1] === "function") return sync(...args);
     const result = startTwin(twin, args, count);
@@ -81,7 +81,8 @@ function replaceOneShot(define: Define, name: string, count: number): void {
 export const cryptoPatch: ModulePatch = {
   name: "crypto",
   apply(define) {
-    for (const [name, count] of Object.entries(twins)) replaceTwin(define, name, count);
+    const node = insteadOfNodes(define);
+    for (const [name, count] of Object.entries(twins)) replaceTwin(node, name, count);
     for (const [name, count] of Object.entries(oneShots)) replaceOneShot(define, name, count);
     // After those, which call them.
     for (const name of [...Object.keys(twins), ...random]) callBackInFiber(define, crypto, name);

@@ -134,8 +134,8 @@ export function listenInFibers<E extends EventEmitter>(
     return starts ? manner : undefined;
   }
 
-  const { emit } = EventEmitter.prototype;
-  const nodesEmit = addonOrNull() !== null && !isProgram(emit) ? emit : null; // null: there may be others'
+  const before = EventEmitter.prototype.emit;
+  const nodesEmit = addonOrNull() !== null && !isProgram(before) ? before : null; // null: it may be others'
   behind.set(emitByNode, () => EventEmitter.prototype.emit);
   define.replace(target, "emit", (original) => {
     const parent = Object.getPrototypeOf(target) as EventEmitter;

@@ -69,7 +69,7 @@ function isFlush(value: unknown, largest: number): boolean {
 
 function replaceTwin(define: Define, zlib: Record<string, AnyFunction>, name: string): void {
   const twin = zlib[name] as AnyFunction;
-  insteadOfNodes(define).replace(zlib, `${name}Sync`, (sync) => (...args) => {
+  define.replace(zlib, `${name}Sync`, (sync) => (...args) => {
     const [input, options] = args;
     const isInput = typeof input === "string" || ArrayBuffer.isView(input) || isAnyArrayBuffer(input);
     if (!canSuspend() || !isInput) return sync(...args); // which says what is wrong
@@ -100,8 +100,9 @@ export const zlibPatch: ModulePatch = {
   name: "zlib",
   apply(define) {
     const zlib = require("node:zlib"); // not before: it takes milliseconds to load
+    const node = insteadOfNodes(define);
     for (const name of Object.keys(twins)) {
-      replaceTwin(define, zlib, name);
+      replaceTwin(node, zlib, name);
       callBackInFiber(define, zlib, name);
     }
   },

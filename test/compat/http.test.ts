@@ -223,19 +223,26 @@ describeFibers("http.requestSync and getSync", () => {
   });
 
   it("destroy the request of a fiber that is killed or timed out", async () => {
-    const closed: Promise<unknown>[] = [];
-    const { url, server } = await serve((req) => {
-      closed.push(once(req.socket, "close"));
-    });
-    for (let limit = 20; closed.length === 0; limit *= 2) {
+    const listen = async () => {
+      const closed: Promise<unknown>[] = [];
+      const { url, server } = await serve((req) => {
+        closed.push(once(req.socket, "close"));
+      });
+      return { url, server, closed };
+    };
+    let { url, server, closed } = await listen();
+    // On a busy machine a request may be timed out before it comes: then another one, to another server.
+    for (let limit = 20; ; limit *= 2) {
       expect(await spawn(() => withTimeout(limit, () => http.getSync(url, { agent: false }), "late"))).toBe("late");
+      if (closed.length > 0) break;
+      ({ url, server, closed } = await listen());
     }
     const fiber = spawn(() => http.getSync(url, { agent: false }));
     await once(server, "request");
     await spawn(() => fiber.kill());
     expect(fiber.value).toMatchObject({ name: "FiberExit" });
     await Promise.all(closed);
-    expect(closed.length).toBeGreaterThanOrEqual(2); // more, if one was timed out before it came
+    expect(closed.length).toBe(2);
   });
 
   it("are there for https, under the same rules", async () => {
